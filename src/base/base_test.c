@@ -68,8 +68,8 @@ static void test_encodings_go_both_ways(void **state)
         {SLICE_INIT("\xfb\xff"), SLICE_INIT("+/8="), SLICE_INIT("-_8"), SLICE_INIT("fbff")},
     };
     static const struct slice refused[] = {
-        SLICE_INIT("Zg="), SLICE_INIT("Zg"), SLICE_INIT("Zh=="), SLICE_INIT("Z g="),
-        SLICE_INIT("Zg==\n"), SLICE_INIT("===="),
+        SLICE_INIT("Zg="),  SLICE_INIT("Zg"),     SLICE_INIT("Zh=="),
+        SLICE_INIT("Z g="), SLICE_INIT("Zg==\n"), SLICE_INIT("===="),
     };
     struct buffer out;
 

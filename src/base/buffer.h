@@ -13,7 +13,7 @@
 #include <stdarg.h>
 
 struct buffer {
-    uint8_t *at; /* storage, NULL until the first byte */
+    uint8_t *at;  /* storage, NULL until the first byte */
     size_t begin; /* first live byte */
     size_t end;   /* one past the last live byte */
     size_t cap;   /* bytes of storage */
@@ -49,7 +49,8 @@ MUST_CHECK bool buffer_append_byte(struct buffer *buffer, uint8_t byte);
 /* printf into the buffer; false as above. */
 MUST_CHECK bool buffer_append_format(struct buffer *buffer, const char *format_cstr, ...)
     FORMAT_LIKE(2, 3);
-MUST_CHECK bool buffer_append_vformat(struct buffer *buffer, const char *format_cstr, va_list args);
+MUST_CHECK bool buffer_append_vformat(struct buffer *buffer, const char *format_cstr,
+                                      va_list args);
 
 /*
  * Room for `len` more bytes, to be written at the returned address (for read()); then

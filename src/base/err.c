@@ -4,8 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-bool err_set(struct err *err, enum err_class class, uint16_t smtp_code, const char *enhanced_cstr,
-             const char *format_cstr, ...)
+bool err_set(struct err *err, enum err_class class, uint16_t smtp_code,
+             const char *enhanced_cstr, const char *format_cstr, ...)
 {
     va_list args;
 

@@ -30,14 +30,15 @@ struct err {
 };
 
 /* Fill `err` (NULL allowed: nobody asked) and return false, so that `return FAIL(...)` reads well. */
-bool err_set(struct err *err, enum err_class class, uint16_t smtp_code, const char *enhanced_cstr,
-             const char *format_cstr, ...) FORMAT_LIKE(5, 6);
+bool err_set(struct err *err, enum err_class class, uint16_t smtp_code,
+             const char *enhanced_cstr, const char *format_cstr, ...) FORMAT_LIKE(5, 6);
 void err_clear(struct err *err);
 /* "temporary", "permanent", "refused", "peer" or "none". */
 const char *err_class_name(enum err_class class);
 
 #define FAIL(err, class, ...) err_set((err), (class), 0, "", __VA_ARGS__)
-#define FAIL_SMTP(err, class, code, enhanced, ...) err_set((err), (class), (code), (enhanced), __VA_ARGS__)
+#define FAIL_SMTP(err, class, code, enhanced, ...)                                             \
+    err_set((err), (class), (code), (enhanced), __VA_ARGS__)
 
 /* For machines that are fed piece by piece. */
 enum progress {

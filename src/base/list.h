@@ -18,7 +18,8 @@ struct list {
 };
 
 /* The element that `link` is inside of, as the member `member` of `type`. */
-#define LIST_ELEMENT(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
+#define LIST_ELEMENT(link, type, member)                                                       \
+    ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
 static inline void list_init(struct list *list)
 {

@@ -47,8 +47,9 @@ static inline struct log_field log_id(const char *name_cstr, uint64_t id)
 /* The role's name goes into every line; lines below `least` are dropped. Call once per process. */
 void log_open(const char *role_cstr, enum log_level least);
 /* At least one field. One write(2) per line, so lines of several processes do not mix. */
-#define LOG(level, event_cstr, ...)                                                                \
-    log_write((level), (event_cstr), (const struct log_field[]){__VA_ARGS__, {LOG_END, 0, 0, {0, 0}}})
+#define LOG(level, event_cstr, ...)                                                            \
+    log_write((level), (event_cstr),                                                           \
+              (const struct log_field[]){__VA_ARGS__, {LOG_END, 0, 0, {0, 0}}})
 void log_write(enum log_level level, const char *event_cstr, const struct log_field *fields);
 
 #endif

@@ -15,7 +15,7 @@ _Noreturn void must_fail(const char *expression_cstr, const char *file_cstr, int
 /* The caller may not ignore the result. */
 #define MUST_CHECK __attribute__((warn_unused_result))
 /* Let the compiler check a printf-like format; the arguments are 1-based positions. */
-#define FORMAT_LIKE(format_position, first_position)                                                \
+#define FORMAT_LIKE(format_position, first_position)                                           \
     __attribute__((format(printf, format_position, first_position)))
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))

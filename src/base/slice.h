@@ -19,9 +19,9 @@ struct slice {
 };
 
 /* A slice of a string literal: S("EHLO") in code, SLICE_INIT("EHLO") in static tables. */
-#define SLICE_INIT(literal)                                                                        \
-    {                                                                                              \
-        (const uint8_t *)("" literal), sizeof(literal) - 1                                         \
+#define SLICE_INIT(literal)                                                                    \
+    {                                                                                          \
+        (const uint8_t *)("" literal), sizeof(literal) - 1                                     \
     }
 #define S(literal) ((struct slice)SLICE_INIT(literal))
 /* For printf: printf("%.*s", SLICE_ARGS(s)). */

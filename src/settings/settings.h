@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the operator wrote, as values. One commented file (conf/postern.conf) is read by the
+ * supervisor; every role gets the same text in its `configure` message, with only those named
+ * files (keys, certificates) that the role may know, and parses it again with the same code. A
+ * settings snapshot is immutable and counted: sessions keep the one they began with, so a reload
+ * never drops them.
+ *
+ * Everything here is owned by the snapshot. Strings are NUL-terminated and never NULL ("" = unset)
+ * unless said otherwise; domains are lower-case A-labels. Times are milliseconds, sizes bytes.
+ */
+#ifndef SETTINGS_SETTINGS_H
+#define SETTINGS_SETTINGS_H
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "policy/verdict.h"
+
+#include <netinet/in.h>
+
+enum listener_kind {
+    LISTENER_SUBMISSION,  /* 587: STARTTLS, then AUTH */
+    LISTENER_SUBMISSIONS, /* 465: implicit TLS, AUTH */
+    LISTENER_MX,          /* 25: the organisation's relay hosts, and mail to own domains */
+};
+
+struct settings_listener {
+    const char *name_cstr;
+    enum listener_kind kind;
+    struct sockaddr_storage address; /* IPv4 or IPv6, port set */
+    socklen_t address_len;
+};
+
+/* A PEM file named in the settings; `bytes` is empty in roles that may not know it. */
+struct settings_file {
+    const char *path_cstr;
+    struct slice bytes;
+};
+
+struct settings_network {
+    uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d */
+    uint8_t prefix_bits; /* 0..128 */
+};
+
+struct settings_dkim_key {
+    const char *selector_cstr;
+    struct settings_file private_key; /* RSA or Ed25519, PEM */
+};
+
+/* A domain that is ours. */
+struct settings_domain {
+    const char *name_cstr;
+    const char *account_cstr;
+    struct settings_dkim_key *dkim_keys;
+    size_t dkim_key_count;
+    /* Inbound mail for this domain goes to this host over proved TLS ("" = only bounces are taken). */
+    const char *next_hop_cstr; /* host or host:port */
+};
+
+enum reader_proof {
+    READER_PROOF_CODE,   /* one-time code by mail (default) */
+    READER_PROOF_ANSWER, /* question and answer set by the sender */
+    READER_PROOF_LINK,   /* link only: a named, audited policy */
+};
+
+/* Overrides for one recipient address ("bob@x.test") or domain ("x.test"). */
+struct settings_recipient {
+    const char *match_cstr;
+    enum delivery_mode mode; /* MODE_UNSET = the account's */
+    bool bar_tls;            /* TLS alone is not allowed for it */
+    bool has_proof;
+    enum reader_proof proof;
+    const char *question_cstr; /* used with READER_PROOF_ANSWER when the message brings none */
+    const char *answer_cstr;
+};
+
+struct settings_account {
+    const char *name_cstr;
+    const char *organisation_cstr; /* shown to readers */
+    bool encrypt_by_default;       /* true: opt-out account; false: opt-in (trigger needed) */
+    bool opt_out_allowed;          /* senders may use the opt-out trigger */
+    const char *encrypt_trigger_cstr; /* default "+encrypt+" */
+    const char *opt_out_trigger_cstr; /* default "+noencrypt+" */
+    enum delivery_mode mode;          /* default MODE_TRY */
+    enum method order[METHOD_COUNT];  /* default tls, openpgp, smime, portal */
+    size_t order_count;
+    enum proof_level proof_needed;  /* default PROOF_VERIFIED */
+    bool cleartext_allowed;         /* for ordinary mail; default true */
+    int64_t cleartext_after_ms;     /* default 15 min */
+    int64_t tls_retry_ms;           /* proved domain lost its proof: default 4 h */
+    enum reader_proof reader_proof; /* default READER_PROOF_CODE */
+    int64_t portal_expire_ms, portal_expire_min_ms, portal_expire_max_ms; /* default 30 days */
+    const char *notice_from_cstr;    /* e.g. "Clinic secure mail <secure@clinic.test>" */
+    const char *notice_subject_cstr; /* neutral */
+    bool receipts;                   /* default true */
+    struct settings_network
+        *relay_networks; /* hosts that may send as this account on port 25 */
+    size_t relay_network_count;
+    struct settings_recipient *recipients;
+    size_t recipient_count;
+};
+
+struct settings_user {
+    const char *name_cstr; /* login name, usually the address */
+    const char *account_cstr;
+    const char *
+        password_hash_cstr; /* argon2id, from `postern password`; only the keeper and scribe use it */
+    const char *const
+        *senders; /* addresses or @domains allowed in MAIL FROM and From; default: own name */
+    size_t sender_count;
+};
+
+/* Where mail for a domain goes instead of its MX ("*" = every domain). */
+struct settings_route {
+    const char *domain_cstr;
+    const char *
+        host_cstr; /* name: also the reference identifier; "[127.0.0.1]" = address literal, no MX look-up */
+    uint16_t port;
+};
+
+struct settings_limits {
+    uint64_t message_bytes;       /* default 50 MiB */
+    uint32_t header_bytes;        /* default 256 KiB */
+    uint32_t recipients;          /* per message, default 1000 */
+    uint32_t sessions;            /* per smtpd process, default 20000 */
+    uint32_t sessions_per_client; /* per client address, default 1000 */
+    int64_t command_timeout_ms;   /* default 5 min */
+    int64_t data_timeout_ms;      /* default 10 min between data blocks */
+    uint64_t disk_reserve_bytes;  /* below this much free space: 452; default 256 MiB */
+};
+
+struct settings_delivery {
+    uint16_t port;                        /* default 25 */
+    const char *helo_cstr;                /* default hostname */
+    int64_t connect_timeout_ms;           /* default 30 s */
+    int64_t command_timeout_ms;           /* default 5 min */
+    int64_t retry_first_ms, retry_max_ms; /* default 5 min, 4 h; doubles with jitter */
+    int64_t expire_ms;                    /* default 5 days */
+    int64_t delay_notice_ms;              /* default 4 h */
+    uint32_t connections_per_host;        /* default 20 */
+    uint32_t messages_per_connection;     /* default 1000 */
+    int64_t idle_ms;                      /* idle connection kept, default 10 s */
+    bool prefer_ipv4;
+};
+
+/* Data for the resolver itself, e.g. "good.test. MX 10 mx.good.test." (development and tests). */
+struct settings_resolver {
+    const char *const *forward; /* "127.0.0.1@5353"; none = full recursion from the root */
+    size_t forward_count;
+    const char *const *local_data;
+    size_t local_data_count;
+    struct settings_file trust_anchor;
+};
+
+struct settings_portal {
+    bool enabled;
+    struct sockaddr_storage address;
+    socklen_t address_len;
+    const char *
+        url_cstr; /* https://portal.clinic.test[:port], no slash at the end; links are made from this only */
+    struct settings_file certificate, key;
+    uint64_t reply_bytes; /* default 25 MiB */
+    uint32_t attempts;    /* wrong codes or answers per message before it locks, default 5 */
+    int64_t lock_ms;      /* default 15 min */
+    int64_t code_ms;      /* one-time code lives, default 15 min */
+    int64_t session_ms;   /* reading session, default 30 min */
+};
+
+struct settings {
+    unsigned references; /* see settings_ref */
+    const char *hostname_cstr;
+    const char *state_dir_cstr;
+    const char *user_cstr; /* drop to this user when started as root, default "postern" */
+    const char *control_path_cstr;                 /* default STATE/control.sock */
+    struct settings_file master_key;               /* keeper only */
+    struct settings_file tls_certificate, tls_key; /* smtpd only */
+    struct settings_file trusted_roots;            /* courier; default the system's bundle */
+    enum log_level log_level;
+    unsigned smtpd_processes, courier_processes, scribe_processes,
+        portal_processes;  /* default: cores, but scribe/portal 1 per 2 */
+    bool hold_all;         /* accept and keep, deliver nothing (default false) */
+    int64_t story_keep_ms; /* rows of finished messages, default 90 days */
+    struct settings_limits limits;
+    struct settings_delivery delivery;
+    struct settings_resolver resolver;
+    struct settings_portal portal;
+    struct settings_listener *listeners;
+    size_t listener_count;
+    struct settings_account *accounts;
+    size_t account_count;
+    struct settings_domain *domains;
+    size_t domain_count;
+    struct settings_user *users;
+    size_t user_count;
+    struct settings_route *routes;
+    size_t route_count;
+};
+
+/*
+ * Parse the settings text. `path_cstr` is only for messages, which read
+ * "FILE:LINE: what is wrong; what to do". Named files are not read here (see settings_load).
+ * Errors: ERR_PERM with the first mistake.
+ */
+MUST_CHECK bool settings_parse(struct slice text, const char *path_cstr,
+                               struct settings **settings_out, struct err *err);
+/* Read and parse the file at path, then read every named file into it. Used by the supervisor. */
+MUST_CHECK bool settings_load(const char *path_cstr, struct settings **settings_out,
+                              struct slice *text_out, struct err *err);
+/* Give a named file its bytes (copied); used by a role with its configure message. */
+void settings_file_put(struct settings *settings, struct slice path, struct slice bytes);
+
+struct settings *settings_ref(struct settings *settings);
+/* Forget one reference; the last one frees and wipes. Clears *settings. */
+void settings_unref(struct settings **settings);
+
+/* NULL when there is none. Names are compared without case. */
+const struct settings_account *settings_account_find(const struct settings *settings,
+                                                     struct slice name);
+const struct settings_domain *settings_domain_find(const struct settings *settings,
+                                                   struct slice domain);
+const struct settings_user *settings_user_find(const struct settings *settings,
+                                               struct slice name);
+/* The route for a domain: exact name, then "*"; NULL = by MX. */
+const struct settings_route *settings_route_find(const struct settings *settings,
+                                                 struct slice domain);
+/* The override for an address: full address first, then its domain; NULL = none. */
+const struct settings_recipient *settings_recipient_find(const struct settings_account *account,
+                                                         struct slice address);
+/* The account whose relay networks hold this client address (IPv4 or IPv6); NULL = none. */
+const struct settings_account *settings_relay_account(const struct settings *settings,
+                                                      const struct sockaddr *client);
+
+#endif
