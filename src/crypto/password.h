@@ -15,7 +15,7 @@ enum {
     PASSWORD_HASH_SIZE = 128, /* a hash string with its NUL */
     PASSWORD_SALT_BYTES = 16,
     PASSWORD_MAX_BYTES = 1024, /* longer passwords are refused */
-    PASSWORD_BOX_OVERHEAD = 8 + 8 + 4 + PASSWORD_SALT_BYTES + 40,
+    PASSWORD_BOX_OVERHEAD = 8 + 8 + 4 + PASSWORD_SALT_BYTES + 40, /* see password_box_seal */
 };
 
 struct password_cost {
@@ -58,7 +58,7 @@ MUST_CHECK bool password_box_seal(struct slice passphrase, struct slice plain,
                                   struct password_cost cost, struct buffer *box_out,
                                   struct err *err);
 /* ERR_PERM: wrong passphrase, changed, or not such a box. plain_out is appended to: wipe it after. */
-MUST_CHECK bool password_box_open(struct slice passphrase, struct slice box,
+MUST_CHECK bool password_box_open(struct slice passphrase, struct slice sealed,
                                   struct buffer *plain_out, struct err *err);
 
 #endif
