@@ -50,7 +50,7 @@ MUST_CHECK bool buffer_append_byte(struct buffer *buffer, uint8_t byte);
 MUST_CHECK bool buffer_append_format(struct buffer *buffer, const char *format_cstr, ...)
     FORMAT_LIKE(2, 3);
 MUST_CHECK bool buffer_append_vformat(struct buffer *buffer, const char *format_cstr,
-                                      va_list args);
+                                      va_list args) FORMAT_LIKE(2, 0);
 
 /*
  * Room for `len` more bytes, to be written at the returned address (for read()); then
