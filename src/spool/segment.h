@@ -83,7 +83,8 @@ enum spool_removal { SPOOL_REMOVED, SPOOL_IN_USE, SPOOL_REMOVAL_FAILED };
 /*
  * Unlink a segment that nothing refers to any more. IN_USE: a writer still has it open; ask again
  * later. A file that is gone already counts as removed. Call spool_syncer_forget first: a message
- * that arrives for it afterwards is then refused, never lost. FAILED: err is ERR_TEMP.
+ * that arrives for it afterwards is then refused, never lost. Leave segments alone whose id is
+ * younger than a few minutes (id_time_ms): their writer may just be telling. FAILED: err is ERR_TEMP.
  */
 enum spool_removal spool_segment_remove(int dir_fd, uint64_t segment, struct err *err);
 

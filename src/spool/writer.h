@@ -56,6 +56,12 @@ void spool_writer_tick(struct spool_writer *writer, int64_t now_ms);
 /* Begin a message; costs about 100 bytes. The writer must outlive it. */
 struct spool_message *spool_message_begin(struct spool_writer *writer);
 /*
+ * Before the first byte: seal under this key instead of a fresh one. Then ref_out->wrapped_key is all
+ * zeros: keeping the key, wrapped in some other way, is the caller's business. A key that is used for
+ * two messages gives both away: draw a new one each time.
+ */
+void spool_message_set_key(struct spool_message *message, const struct secret *data_key);
+/*
  * Add bytes. ERR_TEMP (452 4.3.1): no space, a failing disk, or too much memory in use; then only
  * abort is left.
  */
