@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Headers from strangers and from our own: no wish and no Bcc survives, and one pass is enough. */
+#include "smtpd/header_pass.h"
+
+#include "format/mime/header.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(struct slice bytes, enum header_source source)
+{
+    struct header_rules rules = {
+        source, 1, "h.test", 1000, {SLICE_INIT("+encrypt+"), SLICE_INIT("+noencrypt+")}};
+    struct header_facts facts;
+    struct buffer out;
+    struct mime_field field;
+    struct slice rest;
+    size_t body_at, end = header_find_end(bytes, 0);
+
+    header_facts_init(&facts);
+    buffer_init(&out, 1 << 22);
+    bytes = end == 0 ? bytes : slice_head(bytes, end);
+    if (header_pass(bytes, &rules, &out, &facts, &body_at, NULL)) {
+        must(body_at <= bytes.len);
+        rest = buffer_view(&out);
+        while (mime_field_next(&rest, &field)) {
+            must(field.name.len > 0);
+            must(!header_is_control(field.name));
+            must(source == HEADER_STRANGER || !slice_equal_nocase(field.name, S("Bcc")));
+        }
+        must(rest.len == 0);
+    }
+    buffer_deinit(&out);
+    header_facts_deinit(&facts);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    check(slice_of(data, size), HEADER_SUBMITTED);
+    check(slice_of(data, size), HEADER_STRANGER);
+    return 0;
+}
