@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the rooms of this wing share: the connection, cached statements, typed values for them, the
+ * packing of several texts into one sealed column.
+ */
+#ifndef STORE_INTERNAL_H
+#define STORE_INTERNAL_H
+
+#include "base/buffer.h"
+#include "base/secret.h"
+#include "store/address.h"
+#include "store/key.h"
+#include "store/seal.h"
+#include "store/store.h"
+
+#include <sqlite3.h>
+
+enum { STATEMENT_SLOTS = 256, STORE_SEALED_MAX_BYTES = 1 << 20 };
+
+struct statement {
+    const char *sql_cstr; /* compared by address: each text is one static string */
+    sqlite3_stmt *handle;
+};
+
+struct store {
+    char *dir_cstr;
+    int lock_fd;
+    sqlite3 *db;
+    bool is_open; /* a batch is begun */
+    bool is_troubled;
+    bool must_reopen;
+    struct err trouble;
+    int log_pages;
+    struct statement statements[STATEMENT_SLOTS];
+    struct seal *seal;
+    struct address_cache *addresses;
+    struct store_keys *keys;
+    struct buffer packed, sealed, opened; /* scratch of one call */
+};
+
+enum value_kind { VALUE_NULL, VALUE_NUMBER, VALUE_BLOB, VALUE_TEXT };
+struct value {
+    enum value_kind kind;
+    int64_t number;
+    struct slice bytes;
+};
+static inline struct value value_number(int64_t number)
+{
+    return (struct value){VALUE_NUMBER, number, {NULL, 0}};
+}
+/* NULL when `is_set` is false. */
+static inline struct value value_optional(bool is_set, int64_t number)
+{
+    return (struct value){is_set ? VALUE_NUMBER : VALUE_NULL, number, {NULL, 0}};
+}
+/* A slice without address is NULL. The bytes must live until the statement has run. */
+static inline struct value value_blob(struct slice bytes)
+{
+    return (struct value){bytes.at == NULL ? VALUE_NULL : VALUE_BLOB, 0, bytes};
+}
+static inline struct value value_text(struct slice bytes)
+{
+    return (struct value){VALUE_TEXT, 0, bytes};
+}
+#define NUMBER(x) value_number((int64_t)(x))
+#define VALUES(...)                                                                            \
+    (const struct value[]){__VA_ARGS__},                                                       \
+        sizeof((const struct value[]){__VA_ARGS__}) / sizeof(struct value)
+
+/* Remember trouble (the first counts); returns false. */
+bool store__fail(struct store *store, const char *doing_cstr);
+/* Begin a batch and run a statement that gives no rows: store__run(store, SQL, VALUES(…)). */
+void store__run(struct store *store, const char *sql_cstr, const struct value *values,
+                size_t count);
+/*
+ * Start a query: then store__step until it is false (the end, or trouble). A statement that is not
+ * run to its end must be ended with store__end.
+ */
+sqlite3_stmt *store__query(struct store *store, const char *sql_cstr,
+                           const struct value *values, size_t count);
+bool store__step(struct store *store, sqlite3_stmt *query);
+void store__end(sqlite3_stmt *query);
+/* The first column of the first row; false when there is none. */
+bool store__number(struct store *store, const char *sql_cstr, const struct value *values,
+                   size_t count, int64_t *number_out);
+/* A number column, and a blob column as a view that dies at the next step. */
+static inline int64_t store__column(sqlite3_stmt *query, int at)
+{
+    return sqlite3_column_int64(query, at);
+}
+struct slice store__column_blob(sqlite3_stmt *query, int at);
+
+/* Run text without parameters at once (schema, pragmas). */
+bool store__execute(struct store *store, const char *sql_cstr);
+/* Bring the schema to the present version. */
+bool store__migrate(struct store *store, struct err *err);
+
+/* Several texts in one sealed column: pack_start, pack each, then pack_seal gives the column. */
+void store__pack_start(struct store *store);
+void store__pack(struct store *store, struct slice text);
+void store__pack_number(struct store *store, uint64_t number);
+struct slice store__pack_seal(struct store *store, enum seal_column column, uint64_t id,
+                              uint64_t number);
+/* Open such a column: a cursor over its texts, valid until the next open. False: damaged. */
+bool store__unpack(struct store *store, enum seal_column column, uint64_t id, uint64_t number,
+                   struct slice sealed, struct slice *cursor_out);
+/* The next text; empty after the last, so that older rows lack newer texts without harm. */
+struct slice store__unpack_next(struct slice *cursor);
+uint64_t store__unpack_number(struct slice *cursor);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/message.h"
+
+#include "store/internal.h"
+
+#include <string.h>
+
+static struct slice seal_texts(struct store *store, const struct store_message *message,
+                               struct slice answer)
+{
+    store__pack_start(store);
+    store__pack(store, message->account);
+    store__pack(store, message->user);
+    store__pack(store, message->envid);
+    store__pack(store, message->received_by);
+    store__pack(store, message->header_id);
+    store__pack(store, message->question);
+    store__pack(store, answer);
+    return store__pack_seal(store, SEAL_MESSAGE, message->id, 0);
+}
+
+void store_message_put(struct store *store, const struct store_message *message)
+{
+    static const char sql[] =
+        "INSERT INTO message(id, kind, sender, flags, hops, accepted_ms, expires_ms, parent,"
+        " parent_number, recipients, open, live, segment, offset, sealed_bytes, plain_bytes,"
+        " wrapped_key, sealed) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,"
+        "?17,?18)";
+    const struct content_ref *content = &message->content;
+
+    store_begin(store);
+    store__run(store, sql,
+               VALUES(NUMBER(message->id), NUMBER(message->kind), NUMBER(message->sender),
+                      NUMBER(message->flags), NUMBER(message->hops),
+                      NUMBER(message->accepted_ms), NUMBER(message->expires_ms),
+                      NUMBER(message->parent), NUMBER(message->parent_number),
+                      NUMBER(message->recipients), NUMBER(message->open),
+                      NUMBER(message->live), NUMBER(content->segment),
+                      NUMBER(content->offset), NUMBER(content->sealed_bytes),
+                      NUMBER(content->plain_bytes),
+                      value_blob(message->live == 0
+                                     ? slice_of(NULL, 0)
+                                     : slice_of(content->wrapped_key, KEYWRAP_BYTES)),
+                      value_blob(seal_texts(store, message, message->answer))));
+}
+
+static void read_content(sqlite3_stmt *query, struct store_message *message_out)
+{
+    struct slice key = store__column_blob(query, 15);
+
+    message_out->content.segment = (uint64_t)store__column(query, 11);
+    message_out->content.offset = (uint64_t)store__column(query, 12);
+    message_out->content.sealed_bytes = (uint64_t)store__column(query, 13);
+    message_out->content.plain_bytes = (uint64_t)store__column(query, 14);
+    message_out->has_key = key.len == KEYWRAP_BYTES;
+    if (message_out->has_key)
+        memcpy(message_out->content.wrapped_key, key.at, KEYWRAP_BYTES);
+}
+
+bool store_message_get(struct store *store, uint64_t id, struct store_message *message_out)
+{
+    static const char sql[] =
+        "SELECT kind, sender, flags, hops, accepted_ms, expires_ms, parent, parent_number,"
+        " recipients, open, live, segment, offset, sealed_bytes, plain_bytes, wrapped_key, sealed"
+        " FROM message WHERE id = ?1";
+    sqlite3_stmt *query = store__query(store, sql, VALUES(NUMBER(id)));
+    struct slice cursor;
+
+    if (!store__step(store, query))
+        return false;
+    *message_out = (struct store_message){
+        .id = id,
+        .kind = (uint64_t)store__column(query, 0),
+        .sender = (uint64_t)store__column(query, 1),
+        .flags = (uint64_t)store__column(query, 2),
+        .hops = (uint64_t)store__column(query, 3),
+        .accepted_ms = store__column(query, 4),
+        .expires_ms = store__column(query, 5),
+        .parent = (uint64_t)store__column(query, 6),
+        .parent_number = (uint64_t)store__column(query, 7),
+        .recipients = (uint64_t)store__column(query, 8),
+        .open = (uint64_t)store__column(query, 9),
+        .live = (uint64_t)store__column(query, 10),
+    };
+    read_content(query, message_out);
+    if (!store__unpack(store, SEAL_MESSAGE, id, 0, store__column_blob(query, 16), &cursor)) {
+        store__end(query);
+        return false;
+    }
+    message_out->account = store__unpack_next(&cursor);
+    message_out->user = store__unpack_next(&cursor);
+    message_out->envid = store__unpack_next(&cursor);
+    message_out->received_by = store__unpack_next(&cursor);
+    message_out->header_id = store__unpack_next(&cursor);
+    message_out->question = store__unpack_next(&cursor);
+    message_out->answer = store__unpack_next(&cursor);
+    store__end(query);
+    return true;
+}
+
+bool store_message_exists(struct store *store, uint64_t id)
+{
+    static const char sql[] = "SELECT 1 FROM message WHERE id = ?1";
+    int64_t one;
+
+    return store__number(store, sql, VALUES(NUMBER(id)), &one);
+}
+
+bool store_message_release(struct store *store, uint64_t id, uint64_t live, uint64_t ended)
+{
+    static const char sql[] =
+        "UPDATE message SET open = open - ?3, live = live - ?2,"
+        " wrapped_key = iif(live = ?2, NULL, wrapped_key) WHERE id = ?1 AND live >= ?2"
+        " AND open >= ?3";
+    static const char sql_live[] = "SELECT live FROM message WHERE id = ?1";
+    int64_t left = 1;
+
+    store__run(store, sql, VALUES(NUMBER(id), NUMBER(live), NUMBER(ended)));
+    return live > 0 && store__number(store, sql_live, VALUES(NUMBER(id)), &left) && left == 0;
+}
+
+void store_message_forget_answer(struct store *store, const struct store_message *message)
+{
+    static const char sql[] = "UPDATE message SET sealed = ?2 WHERE id = ?1";
+
+    store_begin(store);
+    store__run(store, sql,
+               VALUES(NUMBER(message->id),
+                      value_blob(seal_texts(store, message, slice_of("", 0)))));
+}
+
+size_t store_message_list(struct store *store, uint64_t from, uint64_t to, uint64_t *ids_out,
+                          size_t max)
+{
+    static const char sql[] =
+        "SELECT id FROM message WHERE id >= ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+    sqlite3_stmt *query =
+        store__query(store, sql, VALUES(NUMBER(from), NUMBER(to), NUMBER(max)));
+    size_t count = 0;
+
+    while (store__step(store, query))
+        ids_out[count++] = (uint64_t)store__column(query, 0);
+    return count;
+}
+
+size_t store_message_purge(struct store *store, uint64_t before, size_t max)
+{
+    static const char sql_find[] =
+        "SELECT id FROM message WHERE id < ?1 AND open = 0 ORDER BY id LIMIT 1";
+    static const char sql_recipients[] = "DELETE FROM recipient WHERE message = ?1";
+    static const char sql_events[] = "DELETE FROM event WHERE message = ?1";
+    static const char sql_copies[] = "DELETE FROM portal_copy WHERE message = ?1";
+    static const char sql_message[] = "DELETE FROM message WHERE id = ?1";
+    size_t count = 0;
+    int64_t id;
+
+    while (count < max && store__number(store, sql_find, VALUES(NUMBER(before)), &id)) {
+        store__run(store, sql_recipients, VALUES(NUMBER(id)));
+        store__run(store, sql_events, VALUES(NUMBER(id)));
+        store__run(store, sql_copies, VALUES(NUMBER(id)));
+        store__run(store, sql_message, VALUES(NUMBER(id)));
+        if (store_is_troubled(store, NULL))
+            break;
+        count++;
+    }
+    return count;
+}
+
+uint64_t store_message_count(struct store *store)
+{
+    static const char sql[] = "SELECT count(*) FROM message WHERE open > 0";
+    int64_t count = 0;
+
+    return store__number(store, sql, NULL, 0, &count) ? (uint64_t)count : 0;
+}

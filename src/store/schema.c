@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/internal.h"
+
+#include <stdio.h>
+
+/*
+ * Each row brings the schema one version further and is never changed once released. Version 0 is the
+ * empty file; the version reached is in user_version.
+ */
+static const char *const steps[] = {
+    /* 1 */
+    "CREATE TABLE key(id INTEGER PRIMARY KEY, name TEXT NOT NULL, generation INTEGER NOT NULL,"
+    " wrapped BLOB NOT NULL, certificate BLOB) STRICT;"
+    "CREATE TABLE seal_epoch(id INTEGER PRIMARY KEY, key INTEGER NOT NULL, salt BLOB NOT NULL)"
+    " STRICT;"
+    /* A recipient domain, in clear, and what is known of its TLS. hold: the operator's. */
+    "CREATE TABLE domain(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+    " hold INTEGER NOT NULL DEFAULT 0, level INTEGER NOT NULL DEFAULT 0,"
+    " checked_ms INTEGER NOT NULL DEFAULT 0, lacking_ms INTEGER NOT NULL DEFAULT 0,"
+    " sealed BLOB) STRICT;"
+    /* blind: keyed hash of the lower-cased address. */
+    "CREATE TABLE address(id INTEGER PRIMARY KEY, blind BLOB NOT NULL UNIQUE,"
+    " sealed BLOB NOT NULL) STRICT;"
+    /* open: recipients not at their end; live: recipients that still need the content. */
+    "CREATE TABLE message(id INTEGER PRIMARY KEY, kind INTEGER NOT NULL,"
+    " sender INTEGER NOT NULL, flags INTEGER NOT NULL, hops INTEGER NOT NULL,"
+    " accepted_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
+    " parent INTEGER NOT NULL, parent_number INTEGER NOT NULL,"
+    " recipients INTEGER NOT NULL, open INTEGER NOT NULL, live INTEGER NOT NULL,"
+    " segment INTEGER NOT NULL, offset INTEGER NOT NULL, sealed_bytes INTEGER NOT NULL,"
+    " plain_bytes INTEGER NOT NULL, wrapped_key BLOB, sealed BLOB NOT NULL) STRICT;"
+    /* due_ms: when to look at it again; NULL: nothing to do. held: the operator's. */
+    "CREATE TABLE recipient(message INTEGER NOT NULL, number INTEGER NOT NULL,"
+    " address INTEGER NOT NULL, domain INTEGER NOT NULL, state INTEGER NOT NULL,"
+    " method INTEGER NOT NULL, requirement INTEGER NOT NULL, notify INTEGER NOT NULL,"
+    " attempts INTEGER NOT NULL, owes INTEGER NOT NULL, flags INTEGER NOT NULL,"
+    " unproved_ms INTEGER NOT NULL, due_ms INTEGER, held INTEGER NOT NULL,"
+    " sealed BLOB NOT NULL, PRIMARY KEY(message, number)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX recipient_due ON recipient(due_ms) WHERE due_ms IS NOT NULL;"
+    "CREATE INDEX recipient_held ON recipient(domain) WHERE held <> 0;"
+    "CREATE INDEX recipient_address ON recipient(address);"
+    /* id is from base/id: it holds the time. number -1: about the whole message. */
+    "CREATE TABLE event(message INTEGER NOT NULL, id INTEGER NOT NULL, number INTEGER NOT NULL,"
+    " kind INTEGER NOT NULL, sealed BLOB, PRIMARY KEY(message, id)) STRICT, WITHOUT ROWID;"
+    /* lookup is derived from the link's token, which only the reader has. sealed: share, wrapped
+     * key, salt, verifier; NULL once expired or retracted. */
+    "CREATE TABLE portal_copy(id INTEGER PRIMARY KEY, lookup BLOB NOT NULL UNIQUE,"
+    " message INTEGER NOT NULL, number INTEGER NOT NULL, proof INTEGER NOT NULL,"
+    " expires_ms INTEGER NOT NULL, revealed_ms INTEGER NOT NULL, tries INTEGER NOT NULL,"
+    " locked_ms INTEGER NOT NULL, code BLOB, code_ms INTEGER NOT NULL, codes INTEGER NOT NULL,"
+    " codes_ms INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,"
+    " sealed_bytes INTEGER NOT NULL, plain_bytes INTEGER NOT NULL, sealed BLOB) STRICT;"
+    "CREATE UNIQUE INDEX portal_copy_message ON portal_copy(message, number);"
+    "CREATE TABLE segment(id INTEGER PRIMARY KEY, kind INTEGER NOT NULL,"
+    " live INTEGER NOT NULL) STRICT;",
+};
+
+bool store__migrate(struct store *store, struct err *err)
+{
+    static const char sql_version[] = "PRAGMA user_version";
+    int64_t version = 0;
+    char sql_cstr[64];
+
+    if (!store__number(store, sql_version, NULL, 0, &version) || version < 0)
+        return FAIL(err, ERR_PERM, "%s/postern.db is not a database of ours", store->dir_cstr);
+    if ((size_t)version > COUNT_OF(steps))
+        return FAIL(err, ERR_PERM,
+                    "%s/postern.db was made by a later version of Postern (schema %lld)",
+                    store->dir_cstr, (long long)version);
+    for (size_t at = (size_t)version; at < COUNT_OF(steps); at++) {
+        store_begin(store);
+        store__execute(store, steps[at]);
+        snprintf(sql_cstr, sizeof sql_cstr, "PRAGMA user_version=%zu", at + 1);
+        store__execute(store, sql_cstr);
+        if (!store_commit(store, err))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/internal.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum {
+    CHECKPOINT_PAGES = 8000,
+    PACKED_MAX_BYTES = STORE_SEALED_MAX_BYTES,
+    PATH_BYTES = 4096,
+};
+
+static int on_log_grown(void *context, sqlite3 *db, const char *name_cstr, int pages)
+{
+    struct store *store = context;
+
+    (void)db;
+    (void)name_cstr;
+    store->log_pages = pages;
+    return SQLITE_OK;
+}
+
+static bool open_database(struct store *store, struct err *err)
+{
+    static const char pragmas[] =
+        "PRAGMA locking_mode=EXCLUSIVE;" /* also: no shared-memory file */
+        "PRAGMA journal_mode=WAL;"
+        "PRAGMA synchronous=FULL;"
+        "PRAGMA secure_delete=ON;"
+        "PRAGMA temp_store=MEMORY;"
+        "PRAGMA mmap_size=0;"
+        "PRAGMA trusted_schema=OFF;"
+        "PRAGMA foreign_keys=OFF;"
+        "PRAGMA cache_size=-65536;"
+        "PRAGMA wal_autocheckpoint=0;";
+    char path_cstr[PATH_BYTES];
+    mode_t before = umask(077);
+    int got;
+
+    snprintf(path_cstr, sizeof path_cstr, "%s/postern.db", store->dir_cstr);
+    got = sqlite3_open_v2(path_cstr, &store->db,
+                          SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                          NULL);
+    umask(before);
+    if (got != SQLITE_OK || sqlite3_exec(store->db, pragmas, NULL, NULL, NULL) != SQLITE_OK) {
+        FAIL_SMTP(err, ERR_TEMP, 451, "4.3.0", "cannot open %s: %s", path_cstr,
+                  store->db == NULL ? "no memory" : sqlite3_errmsg(store->db));
+        sqlite3_close(store->db);
+        store->db = NULL;
+        return false;
+    }
+    sqlite3_extended_result_codes(store->db, 1);
+    sqlite3_wal_hook(store->db, on_log_grown, store);
+    return true;
+}
+
+static void close_database(struct store *store)
+{
+    for (size_t i = 0; i < STATEMENT_SLOTS; i++)
+        sqlite3_finalize(store->statements[i].handle);
+    memset(store->statements, 0, sizeof store->statements);
+    if (store->db != NULL)
+        sqlite3_close(store->db);
+    store->db = NULL;
+    store->is_open = false;
+    store->log_pages = 0;
+}
+
+static bool take_lock(struct store *store, struct err *err)
+{
+    char path_cstr[PATH_BYTES];
+
+    snprintf(path_cstr, sizeof path_cstr, "%s/lock", store->dir_cstr);
+    store->lock_fd = open(path_cstr, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (store->lock_fd < 0)
+        return FAIL(err, ERR_TEMP, "cannot open %s: %s", path_cstr, strerror(errno));
+    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return FAIL(err, ERR_TEMP, "another server uses %s: stop it first", store->dir_cstr);
+    return true;
+}
+
+bool store_open(const char *state_dir_cstr, struct store **store_out, struct err *err)
+{
+    struct store *store = calloc(1, sizeof *store);
+
+    must(store != NULL);
+    store->dir_cstr = strdup(state_dir_cstr);
+    must(store->dir_cstr != NULL);
+    store->lock_fd = -1;
+    buffer_init(&store->packed, PACKED_MAX_BYTES);
+    buffer_init(&store->sealed, PACKED_MAX_BYTES + SEAL_OVERHEAD);
+    buffer_init(&store->opened, PACKED_MAX_BYTES);
+    store->addresses = address_cache_new();
+    if (!take_lock(store, err) || !open_database(store, err) || !store__migrate(store, err)) {
+        store_close(&store);
+        return false;
+    }
+    *store_out = store;
+    return true;
+}
+
+void store_close(struct store **store)
+{
+    struct store *gone = *store;
+
+    if (gone == NULL)
+        return;
+    store_rollback(gone);
+    if (gone->db != NULL)
+        sqlite3_wal_checkpoint_v2(gone->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    close_database(gone);
+    seal_free(&gone->seal);
+    store_keys_free(&gone->keys);
+    address_cache_free(&gone->addresses);
+    buffer_wipe(&gone->packed);
+    buffer_wipe(&gone->sealed);
+    buffer_wipe(&gone->opened);
+    if (gone->lock_fd >= 0)
+        close(gone->lock_fd);
+    free(gone->dir_cstr);
+    free(gone);
+    *store = NULL;
+}
+
+/* Trouble with the file itself: only a fresh connection can tell when it is over. */
+static bool needs_fresh_connection(int code)
+{
+    return code == SQLITE_IOERR || code == SQLITE_CORRUPT || code == SQLITE_CANTOPEN ||
+           code == SQLITE_NOTADB || code == SQLITE_READONLY;
+}
+
+bool store__fail(struct store *store, const char *doing_cstr)
+{
+    int code = store->db == NULL ? SQLITE_CANTOPEN : sqlite3_extended_errcode(store->db);
+    bool is_full = (code & 0xFF) == SQLITE_FULL;
+
+    if (store->is_troubled)
+        return false;
+    store->is_troubled = true;
+    store->must_reopen = needs_fresh_connection(code & 0xFF);
+    FAIL_SMTP(&store->trouble, ERR_TEMP, is_full ? 452 : 451, is_full ? "4.3.1" : "4.3.0",
+              "%s: %s (%d)", doing_cstr,
+              store->db == NULL ? "the database is closed" : sqlite3_errmsg(store->db), code);
+    return false;
+}
+
+bool store__execute(struct store *store, const char *sql_cstr)
+{
+    if (store->db == NULL ||
+        sqlite3_exec(store->db, sql_cstr, NULL, NULL, NULL) != SQLITE_OK)
+        return store__fail(store, "the database");
+    return true;
+}
+
+void store_begin(struct store *store)
+{
+    struct err err;
+
+    if (store->is_open)
+        return;
+    store->is_open = true;
+    store->is_troubled = false;
+    if (store->db == NULL && !open_database(store, &err)) {
+        store->is_troubled = true;
+        store->trouble = err;
+        return;
+    }
+    store__execute(store, "BEGIN IMMEDIATE");
+}
+
+void store_rollback(struct store *store)
+{
+    if (!store->is_open)
+        return;
+    if (store->db != NULL && sqlite3_get_autocommit(store->db) == 0)
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    address_cache_clear(store->addresses);
+    if (store->must_reopen)
+        close_database(store);
+    store->must_reopen = false;
+    store->is_open = false;
+    store->is_troubled = false;
+}
+
+bool store_commit(struct store *store, struct err *err)
+{
+    if (!store->is_open)
+        return true;
+    if (!store->is_troubled)
+        store__execute(store, "COMMIT");
+    if (store->is_troubled) {
+        *err = store->trouble;
+        store_rollback(store);
+        return false;
+    }
+    store->is_open = false;
+    return true;
+}
+
+bool store_is_troubled(const struct store *store, struct err *err_out)
+{
+    if (store->is_troubled && err_out != NULL)
+        *err_out = store->trouble;
+    return store->is_troubled;
+}
+
+void store_checkpoint_if_due(struct store *store)
+{
+    int code;
+
+    if (store->db == NULL || store->is_open || store->log_pages < CHECKPOINT_PAGES)
+        return;
+    code = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (code != SQLITE_OK)
+        LOG(LOG_WARN, "store.checkpoint_failed", log_cstr("why", sqlite3_errstr(code)));
+    store->log_pages = 0;
+}
+
+bool store_has_room(const struct store *store, uint64_t reserve_bytes)
+{
+    struct statvfs disk;
+
+    if (statvfs(store->dir_cstr, &disk) != 0)
+        return true; /* the write itself will tell */
+    return (uint64_t)disk.f_bavail * disk.f_frsize >= reserve_bytes;
+}
+
+void store_limit_pages(struct store *store, uint32_t pages)
+{
+    char sql_cstr[64];
+
+    snprintf(sql_cstr, sizeof sql_cstr, "PRAGMA max_page_count=%u",
+             pages == 0 ? 1073741823U : pages);
+    store__execute(store, sql_cstr);
+}
