@@ -6,8 +6,8 @@
  * closes after tls_session_free. Every call returns at once with a tls_step; on WANT_READ or
  * WANT_WRITE the caller waits for the socket and makes the same call again.
  *
- * Always: TLS 1.2 or 1.3, forward secrecy, AEAD ciphers, no compression, no renegotiation, no 0-RTT.
- * No call raises SIGPIPE. A name is verified as [RFC 6125 §6.4] says: subjectAltName only, and a
+ * Always: TLS 1.2 or 1.3, no compression, no renegotiation, no 0-RTT; forward secrecy and AEAD, but
+ * for TLS_TRUST_NOBODY, which takes older ciphers rather than clear text. No call raises SIGPIPE. A name is verified as [RFC 6125 §6.4] says: subjectAltName only, and a
  * wildcard stands for one whole leftmost label.
  *
  * What was proved is read from tls_session_evidence after the handshake: it describes this very
@@ -73,7 +73,8 @@ void tls_resumption_unref(struct tls_resumption **resumption);
 enum { TLS_MAX_NAMES = 4 };
 struct tls_peer {
     const char *server_name_cstr; /* sent as SNI; NULL = none (an address literal) */
-    /* Reference identifiers (host names or address literals): one must match. WEBPKI needs one. */
+    /* Reference identifiers: host names of which one must match, or a single address literal.
+     * WEBPKI needs one. */
     const char *names_cstr[TLS_MAX_NAMES]; /* unused ones NULL */
     enum tls_version least;            /* more than the context's, for this peer; NONE = same */
     struct tls_resumption *resumption; /* NULL, or tried; the caller keeps its reference */
@@ -99,7 +100,7 @@ void tls_session_free(struct tls_session **session);
 
 /*
  * DONE: the connection is encrypted (and verified, when the context demands it). FAILED: ERR_TEMP
- * (450-class; "not proved" for a certificate that does not verify, with 4.7.5), or ERR_PEER when the
+ * (with 454 4.7.5 and "not proved" when the certificate does not verify), or ERR_PEER when the
  * peer does not speak TLS or broke it.
  */
 MUST_CHECK enum tls_step tls_session_handshake(struct tls_session *session, struct err *err);
@@ -141,7 +142,10 @@ struct tls_evidence {
     bool is_verified;                  /* chain and name both hold */
     char reason_cstr[TLS_REASON_SIZE]; /* why it is not verified; "" when it is */
 };
-/* After a finished handshake; on the server's side the certificate fields stay empty. */
+/*
+ * After a finished handshake, or a failed one: then it tells the certificate that was refused and why
+ * (version NONE). On the server's side the certificate fields stay empty.
+ */
 void tls_session_evidence(const struct tls_session *session, struct tls_evidence *evidence_out);
 
 #endif
