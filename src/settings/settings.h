@@ -34,8 +34,19 @@ struct settings_listener {
 
 /* A PEM file named in the settings; `bytes` is empty in roles that may not know it. */
 struct settings_file {
-    const char *path_cstr;
+    const char *path_cstr; /* absolute, or relative to the working folder */
     struct slice bytes;
+    unsigned line; /* where it is named in the settings, for messages */
+};
+
+/* Who may know a named file. */
+enum settings_file_kind {
+    SETTINGS_FILE_MASTER_KEY,
+    SETTINGS_FILE_SMTP_TLS,
+    SETTINGS_FILE_PORTAL_TLS,
+    SETTINGS_FILE_DKIM_KEY,
+    SETTINGS_FILE_ROOTS,        /* trusted roots */
+    SETTINGS_FILE_TRUST_ANCHOR, /* DNSSEC */
 };
 
 struct settings_network {
@@ -167,11 +178,14 @@ struct settings_portal {
     int64_t session_ms;   /* reading session, default 30 min */
 };
 
+struct arena;
+
 struct settings {
-    unsigned references; /* see settings_ref */
+    unsigned references;  /* see settings_ref */
+    struct arena *memory; /* everything below lies in it, but for the bytes of files */
     const char *hostname_cstr;
     const char *state_dir_cstr;
-    const char *user_cstr; /* drop to this user when started as root, default "postern" */
+    const char *user_cstr; /* run_as: drop to this user when started as root, default "postern" */
     const char *control_path_cstr;                 /* default STATE/control.sock */
     struct settings_file master_key;               /* keeper only */
     struct settings_file tls_certificate, tls_key; /* smtpd only */
@@ -209,6 +223,13 @@ MUST_CHECK bool settings_load(const char *path_cstr, struct settings **settings_
                               struct slice *text_out, struct err *err);
 /* Give a named file its bytes (copied); used by a role with its configure message. */
 void settings_file_put(struct settings *settings, struct slice path, struct slice bytes);
+
+/*
+ * Walk the named files (those with a path): start with *position = 0, NULL at the end. kind_out may
+ * not be NULL.
+ */
+struct settings_file *settings_file_next(struct settings *settings, size_t *position,
+                                         enum settings_file_kind *kind_out);
 
 struct settings *settings_ref(struct settings *settings);
 /* Forget one reference; the last one frees and wipes. Clears *settings. */

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "settings/settings.h"
+
+#include <string.h>
+
+const struct settings_account *settings_account_find(const struct settings *settings,
+                                                     struct slice name)
+{
+    for (size_t i = 0; i < settings->account_count; i++) {
+        if (slice_equal_nocase(slice_from_cstr(settings->accounts[i].name_cstr), name))
+            return &settings->accounts[i];
+    }
+    return NULL;
+}
+
+const struct settings_domain *settings_domain_find(const struct settings *settings,
+                                                   struct slice domain)
+{
+    for (size_t i = 0; i < settings->domain_count; i++) {
+        if (slice_equal_nocase(slice_from_cstr(settings->domains[i].name_cstr), domain))
+            return &settings->domains[i];
+    }
+    return NULL;
+}
+
+const struct settings_user *settings_user_find(const struct settings *settings,
+                                               struct slice name)
+{
+    for (size_t i = 0; i < settings->user_count; i++) {
+        if (slice_equal_nocase(slice_from_cstr(settings->users[i].name_cstr), name))
+            return &settings->users[i];
+    }
+    return NULL;
+}
+
+const struct settings_route *settings_route_find(const struct settings *settings,
+                                                 struct slice domain)
+{
+    const struct settings_route *any = NULL;
+
+    for (size_t i = 0; i < settings->route_count; i++) {
+        struct slice name = slice_from_cstr(settings->routes[i].domain_cstr);
+
+        if (slice_equal_nocase(name, domain))
+            return &settings->routes[i];
+        if (slice_equal(name, S("*")))
+            any = &settings->routes[i];
+    }
+    return any;
+}
+
+const struct settings_recipient *settings_recipient_find(const struct settings_account *account,
+                                                         struct slice address)
+{
+    const struct settings_recipient *by_domain = NULL;
+    struct slice domain = address;
+
+    while (slice_find_byte(domain, '@') < domain.len)
+        (void)slice_cut(&domain, '@');
+    for (size_t i = 0; i < account->recipient_count; i++) {
+        struct slice match = slice_from_cstr(account->recipients[i].match_cstr);
+
+        if (slice_equal_nocase(match, address))
+            return &account->recipients[i];
+        if (slice_equal_nocase(match, domain))
+            by_domain = &account->recipients[i];
+    }
+    return by_domain;
+}
+
+static bool is_inside(const struct settings_network *network, const uint8_t address[16])
+{
+    size_t whole = network->prefix_bits / 8;
+    unsigned rest = network->prefix_bits % 8;
+
+    if (memcmp(network->address, address, whole) != 0)
+        return false;
+    return rest == 0 ||
+           ((network->address[whole] ^ address[whole]) & (0xff00U >> rest) & 0xffU) == 0;
+}
+
+const struct settings_account *settings_relay_account(const struct settings *settings,
+                                                      const struct sockaddr *client)
+{
+    uint8_t address[16] = {0};
+
+    if (client->sa_family == AF_INET) {
+        address[10] = address[11] = 0xff;
+        memcpy(address + 12, &((const struct sockaddr_in *)(const void *)client)->sin_addr, 4);
+    } else if (client->sa_family == AF_INET6) {
+        memcpy(address, &((const struct sockaddr_in6 *)(const void *)client)->sin6_addr, 16);
+    } else {
+        return NULL;
+    }
+    for (size_t i = 0; i < settings->account_count; i++) {
+        const struct settings_account *account = &settings->accounts[i];
+
+        for (size_t j = 0; j < account->relay_network_count; j++) {
+            if (is_inside(&account->relay_networks[j], address))
+                return account;
+        }
+    }
+    return NULL;
+}
