@@ -112,7 +112,7 @@ static void on_unknown(cfg_t *cfg, struct slice name)
 }
 
 /* libconfuse speaks; say it in our way, with what to do. */
-static void on_error(cfg_t *cfg, const char *format_cstr, va_list args)
+static void FORMAT_LIKE(2, 0) on_error(cfg_t *cfg, const char *format_cstr, va_list args)
 {
     static const struct {
         struct slice begin;
