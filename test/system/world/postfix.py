@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Postfix that receives: its own configuration, queue and log, on one loopback address.
+
+Takes mail for every domain into one maildir. `postfix -c FOLDER` starts and stops it; Debian's own
+instance is not touched.
+"""
+import email
+import email.policy
+import os
+import pwd
+import subprocess
+
+from . import wait_until
+
+MASTER = """\
+{address}:{port} inet n - n - - smtpd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+proxymap unix - - n - - proxymap
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+showq unix n - n - - showq
+smtp unix - - n - - smtp
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+MAIN = """\
+compatibility_level = 3.6
+myhostname = {name}
+mydestination =
+queue_directory = {folder}/queue
+data_directory = {folder}/data
+maillog_file = {folder}/log
+maillog_file_prefixes = {folder}
+inet_protocols = ipv4
+inet_interfaces = 127.0.0.1
+mynetworks = 127.0.0.0/8
+alias_maps =
+alias_database =
+smtpd_peername_lookup = no
+disable_dns_lookups = yes
+biff = no
+smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_client_connection_count_limit = 0
+message_size_limit = 60000000
+virtual_mailbox_limit = 0
+default_transport = virtual
+relay_transport = virtual
+virtual_transport = virtual
+virtual_mailbox_base = {folder}/mail
+virtual_mailbox_maps = static:all/
+virtual_uid_maps = static:{uid}
+virtual_gid_maps = static:{gid}
+virtual_minimum_uid = 1
+smtpd_tls_security_level = {level}
+smtpd_tls_cert_file = {certificate}
+smtpd_tls_key_file = {key}
+smtpd_tls_protocols = >=TLSv1.3
+smtpd_tls_mandatory_protocols = >=TLSv1.3
+smtpd_tls_loglevel = 1
+smtpd_tls_received_header = yes
+"""
+
+
+class Postfix:
+    def __init__(self, folder, address, port, name, certificate, key, level='may'):
+        self.folder, self.address, self.port, self.name = folder, address, port, name
+        self.config = os.path.join(folder, 'etc')
+        self.log = os.path.join(folder, 'log')
+        self.mail = os.path.join(folder, 'mail')
+        who = pwd.getpwnam('nobody')
+        for name_of in (self.config, self.mail, os.path.join(folder, 'queue'), os.path.join(folder, 'data')):
+            os.makedirs(name_of, exist_ok=True)
+        os.chown(self.mail, who.pw_uid, who.pw_gid)
+        owner = pwd.getpwnam('postfix')
+        os.chown(os.path.join(folder, 'data'), owner.pw_uid, owner.pw_gid)
+        values = dict(folder=folder, address=address, port=port, name=name, uid=who.pw_uid,
+                      gid=who.pw_gid, certificate=certificate, key=key, level=level)
+        for file, text in (('main.cf', MAIN), ('master.cf', MASTER)):
+            with open(os.path.join(self.config, file), 'w', encoding='ascii') as out:
+                out.write(text.format(**values))
+        self._postfix('start')
+        wait_until(lambda: 'started' in self.log_text(), 20, what='Postfix start')
+
+    def _postfix(self, command):
+        # The start script leaves the master in the background with our streams: give it none.
+        return subprocess.run(['/usr/sbin/postfix', '-c', self.config, command],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, check=False, timeout=60)
+
+    def stop(self):
+        self._postfix('stop')
+
+    def log_text(self):
+        try:
+            with open(self.log, encoding='utf-8', errors='replace') as file:
+                return file.read()
+        except FileNotFoundError:
+            return ''
+
+    def messages(self):
+        """[(bytes, parsed message)] in order of arrival."""
+        new = os.path.join(self.mail, 'all', 'new')
+        found = []
+        for name in sorted(os.listdir(new)) if os.path.isdir(new) else []:
+            with open(os.path.join(new, name), 'rb') as file:
+                data = file.read()
+            found.append((data, email.message_from_bytes(data, policy=email.policy.default)))
+        return found
+
+    def wait(self, fits, count=1, seconds=30):
+        """Messages for which fits(bytes, message), once there are `count`."""
+        return wait_until(lambda: (lambda found: found if len(found) >= count else None)(
+            [pair for pair in self.messages() if fits(*pair)]), seconds, what='mail at Postfix')
