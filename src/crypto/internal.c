@@ -44,13 +44,6 @@ const EVP_CIPHER *crypto__aes_256_ecb(void)
     return fetch_cipher_once(&fetched, "AES-256-ECB");
 }
 
-const EVP_CIPHER *crypto__aes_256_wrap(void)
-{
-    static EVP_CIPHER *fetched;
-
-    return fetch_cipher_once(&fetched, "AES-256-WRAP");
-}
-
 bool crypto__fail(struct err *err, enum err_class class, const char *what_cstr)
 {
     const char *reason_cstr = ERR_reason_error_string(ERR_peek_error());

@@ -16,7 +16,6 @@
 const EVP_MD *crypto__sha256(void);
 const EVP_CIPHER *crypto__aes_256_gcm(void);
 const EVP_CIPHER *crypto__aes_256_ecb(void);
-const EVP_CIPHER *crypto__aes_256_wrap(void);
 
 /* Say `what_cstr` and OpenSSL's first reason, and clear its queue. Returns false. */
 bool crypto__fail(struct err *err, enum err_class class, const char *what_cstr);

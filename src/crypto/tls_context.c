@@ -9,7 +9,7 @@
 
 /* Forward secrecy and AEAD [RFC 9325 §4.2]. */
 static const char good_ciphers_cstr[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20"
-                                        ":!aNULL:!eNULL:!PSK:!SRP";
+                                        ":!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=2";
 /*
  * To a peer whom we would otherwise tell everything in clear text, weaker encryption is better than
  * none: old key exchange and CBC at the end of the list [RFC 7435].

@@ -31,7 +31,7 @@ void spool_keyring_free(struct spool_keyring **ring);
 
 /*
  * The data key of a message. ERR_PERM: segment missing or damaged, sealed for a key not in the ring,
- * wrapped key damaged. ERR_TEMP: the segment cannot be read now. Cost: 0.3 µs when the segment's
+ * wrapped key damaged. ERR_TEMP: the segment cannot be read now. Cost: 1 µs when the segment's
  * epoch is cached, else about 0.3 ms and one read. Wipe data_key_out after use.
  */
 MUST_CHECK bool spool_keyring_open(struct spool_keyring *ring, const struct content_ref *ref,
