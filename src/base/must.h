@@ -12,6 +12,9 @@ _Noreturn void must_fail(const char *expression_cstr, const char *file_cstr, int
 
 #define must(expression) ((expression) ? (void)0 : must_fail(#expression, __FILE__, __LINE__))
 
+/* A place that the program never comes to, and why. */
+#define must_never(why_literal) must_fail(why_literal, __FILE__, __LINE__)
+
 /* The caller may not ignore the result. */
 #define MUST_CHECK __attribute__((warn_unused_result))
 /* Let the compiler check a printf-like format; the arguments are 1-based positions. */

@@ -1,8 +1,160 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "crypto/certificate.h"
 #include "crypto/random.h"
-#include "crypto/test_pair.h"
+#include "crypto/tls.h"
+
+#include "kit/kit.h"
+#include "kit/run.h"
 
 #include <signal.h>
+#include <sys/socket.h>
+#include <time.h>
+
+enum { DAY_S = 86400 };
+
+/* Certificates of every kind, made once. */
+struct papers {
+    struct certificate_pair authority, other_authority;
+    struct certificate_pair good, wrong_name, expired, future, alone, wild, address;
+};
+
+static struct papers papers;
+
+static void issue(const struct certificate_pair *authority, const char *name_cstr,
+                  const char *address_cstr, int64_t from_days, int64_t to_days,
+                  struct certificate_pair *pair_out)
+{
+    const char *names_cstr[] = {name_cstr, NULL}, *addresses_cstr[] = {address_cstr, NULL};
+    int64_t now_s = (int64_t)time(NULL);
+    struct certificate_wish wish = {
+        .common_name_cstr = "leaf",
+        .dns_names_cstr = names_cstr,
+        .addresses_cstr = addresses_cstr,
+        .not_before_s = now_s + from_days * DAY_S,
+        .not_after_s = now_s + to_days * DAY_S,
+    };
+    struct err err;
+
+    assert_true(certificate_issue(authority, &wish, pair_out, &err));
+}
+
+static int make_papers(void **state)
+{
+    int64_t now_s = (int64_t)time(NULL);
+    struct certificate_wish wish = {
+        .common_name_cstr = "Test authority",
+        .not_before_s = now_s - DAY_S,
+        .not_after_s = now_s + 100 * DAY_S,
+    };
+
+    (void)state;
+    must(certificate_make_authority(&wish, &papers.authority, NULL));
+    must(certificate_make_authority(&wish, &papers.other_authority, NULL));
+    issue(&papers.authority, "mx.example.test", NULL, -1, 30, &papers.good);
+    issue(&papers.authority, "mx.elsewhere.test", NULL, -1, 30, &papers.wrong_name);
+    issue(&papers.authority, "mx.example.test", NULL, -30, -1, &papers.expired);
+    issue(&papers.authority, "mx.example.test", NULL, 1, 30, &papers.future);
+    issue(NULL, "mx.example.test", NULL, -1, 30, &papers.alone);
+    issue(&papers.authority, "*.example.test", NULL, -1, 30, &papers.wild);
+    issue(&papers.authority, NULL, "127.0.0.1", -1, 30, &papers.address);
+    return 0;
+}
+
+static int burn_papers(void **state)
+{
+    struct certificate_pair *all = (struct certificate_pair *)&papers;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof papers / sizeof *all; i++)
+        certificate_pair_deinit(&all[i]);
+    return 0;
+}
+
+static struct tls_context *server_with(const struct certificate_pair *pair,
+                                       enum tls_version least)
+{
+    struct tls_server_options options = {.certificate_chain_pem =
+                                             buffer_view(&pair->certificate_pem),
+                                         .private_key_pem = buffer_view(&pair->key_pem),
+                                         .least = least};
+    struct tls_context *context = NULL;
+    struct err err;
+
+    assert_true(tls_context_new_server(&options, &context, &err));
+    return context;
+}
+
+static struct tls_context *client_with(enum tls_trust trust)
+{
+    struct tls_client_options options = {
+        .trust = trust, .authorities_pem = buffer_view(&papers.authority.certificate_pem)};
+    struct tls_context *context = NULL;
+    struct err err;
+
+    assert_true(tls_context_new_client(&options, &context, &err));
+    return context;
+}
+
+struct pair {
+    int fds[2];
+    struct tls_session *server, *client;
+    enum tls_step server_step, client_step;
+    struct err server_err, client_err;
+};
+
+static void pair_open(struct pair *pair, struct tls_context *server, struct tls_context *client,
+                      const struct tls_peer *peer)
+{
+    *pair = (struct pair){.server_step = TLS_WANT_READ, .client_step = TLS_WANT_READ};
+    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair->fds) == 0);
+    pair->server = tls_session_new_server(server, pair->fds[0]);
+    must(tls_session_new_client(client, pair->fds[1], peer, &pair->client, NULL));
+}
+
+static bool is_waiting(enum tls_step step)
+{
+    return step == TLS_WANT_READ || step == TLS_WANT_WRITE;
+}
+
+static void pair_handshake(struct pair *pair)
+{
+    for (int i = 0; i < 20; i++) {
+        if (is_waiting(pair->client_step))
+            pair->client_step = tls_session_handshake(pair->client, &pair->client_err);
+        if (is_waiting(pair->server_step))
+            pair->server_step = tls_session_handshake(pair->server, &pair->server_err);
+    }
+}
+
+static void pair_close(struct pair *pair)
+{
+    tls_session_free(&pair->server);
+    tls_session_free(&pair->client);
+    close(pair->fds[0]);
+    if (pair->fds[1] >= 0)
+        close(pair->fds[1]);
+}
+
+/* A few bytes each way; TLS 1.3 tickets arrive with them. */
+static void pair_talk(struct pair *pair)
+{
+    uint8_t bytes[100];
+    size_t len = 0;
+    struct err err;
+
+    assert_int_equal(tls_session_write(pair->server, S("220 hello"), &len, &err), TLS_DONE);
+    assert_int_equal(len, 9);
+    assert_int_equal(tls_session_read(pair->client, bytes, 5, &len, &err), TLS_DONE);
+    assert_int_equal(len, 5);
+    assert_int_equal(tls_session_pending(pair->client), 4);
+    assert_int_equal(tls_session_read(pair->client, bytes, sizeof bytes, &len, &err), TLS_DONE);
+    assert_int_equal(len, 4);
+    assert_int_equal(tls_session_read(pair->client, bytes, sizeof bytes, &len, &err),
+                     TLS_WANT_READ);
+    assert_int_equal(tls_session_write(pair->client, S("EHLO"), &len, &err), TLS_DONE);
+    assert_int_equal(tls_session_read(pair->server, bytes, sizeof bytes, &len, &err), TLS_DONE);
+    assert_memory_equal(bytes, "EHLO", 4);
+}
 
 static void test_proof_and_refusal(void **state)
 {
@@ -70,6 +222,179 @@ static void test_proof_and_refusal(void **state)
     }
     tls_context_unref(&strict);
     tls_context_unref(&trusting);
+}
+
+static void test_evidence(void **state)
+{
+    static const enum tls_version versions[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    struct tls_context *client = client_with(TLS_TRUST_WEBPKI);
+    struct tls_context *server = server_with(&papers.good, TLS_VERSION_NONE);
+    struct tls_peer peer = {.server_name_cstr = "mx.example.test",
+                            .names_cstr = {"other.test", "mx.example.test"}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        struct tls_evidence evidence;
+        struct pair pair;
+
+        peer.least = versions[i];
+        pair_open(&pair, server, client, &peer);
+        pair_handshake(&pair);
+        tls_session_evidence(pair.client, &evidence);
+        assert_int_equal(evidence.version, TLS_VERSION_1_3);
+        assert_string_equal(evidence.cipher_cstr, "TLS_AES_256_GCM_SHA384");
+        assert_int_equal(evidence.cipher_bits, 256);
+        assert_string_equal(evidence.group_cstr, "x25519");
+        assert_string_equal(evidence.names_cstr, "mx.example.test");
+        assert_string_equal(evidence.issuer_cstr, "CN=Test authority");
+        assert_true(evidence.is_verified);
+        assert_false(evidence.is_resumed);
+        assert_in_range(evidence.not_after_s - (int64_t)time(NULL), 29 * DAY_S, 31 * DAY_S);
+        tls_session_evidence(pair.server, &evidence);
+        assert_int_equal(evidence.version, TLS_VERSION_1_3);
+        assert_false(evidence.has_certificate);
+        pair_close(&pair);
+    }
+    assert_string_equal(tls_version_name(TLS_VERSION_1_2), "TLSv1.2");
+    tls_context_unref(&server);
+    tls_context_unref(&client);
+}
+
+/* More and stranger names than there is room for. */
+static void test_evidence_is_bounded(void **state)
+{
+    char names_cstr[60][64];
+    const char *list_cstr[61] = {NULL};
+    struct certificate_wish wish = {.common_name_cstr = "x",
+                                    .dns_names_cstr = list_cstr,
+                                    .not_before_s = 0,
+                                    .not_after_s = (int64_t)time(NULL) + DAY_S};
+    struct certificate_pair many = {0};
+    struct tls_context *client = client_with(TLS_TRUST_NOBODY), *server;
+    struct tls_peer peer = {0};
+    struct tls_evidence evidence;
+    struct pair pair;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(names_cstr); i++) {
+        snprintf(names_cstr[i], sizeof names_cstr[i], "host-\x07-number-%zu.a-long-name.test",
+                 i);
+        list_cstr[i] = names_cstr[i];
+    }
+    assert_true(certificate_issue(&papers.authority, &wish, &many, NULL));
+    server = server_with(&many, TLS_VERSION_NONE);
+    pair_open(&pair, server, client, &peer);
+    pair_handshake(&pair);
+    assert_int_equal(pair.client_step, TLS_DONE);
+    tls_session_evidence(pair.client, &evidence);
+    assert_int_equal(strlen(evidence.names_cstr), TLS_NAMES_SIZE - 1);
+    assert_string_equal(evidence.names_cstr + TLS_NAMES_SIZE - 5, " ...");
+    assert_non_null(strstr(evidence.names_cstr, "host-?-number-0."));
+    assert_false(evidence.is_verified);
+    assert_string_equal(evidence.reason_cstr, "no name was expected");
+    pair_close(&pair);
+    certificate_pair_deinit(&many);
+    tls_context_unref(&server);
+    tls_context_unref(&client);
+}
+
+static struct tls_resumption *resumption_of(struct tls_context *server,
+                                            struct tls_context *client,
+                                            const struct tls_peer *peer, bool *is_resumed_out,
+                                            bool *is_verified_out)
+{
+    struct tls_resumption *resumption;
+    struct tls_evidence evidence;
+    struct pair pair;
+
+    pair_open(&pair, server, client, peer);
+    pair_handshake(&pair);
+    assert_int_equal(pair.client_step, TLS_DONE);
+    pair_talk(&pair);
+    tls_session_evidence(pair.client, &evidence);
+    *is_resumed_out = evidence.is_resumed;
+    *is_verified_out = evidence.is_verified;
+    assert_true(evidence.has_certificate);
+    assert_string_equal(evidence.names_cstr, "mx.example.test");
+    resumption = tls_session_resumption(pair.client);
+    pair_close(&pair);
+    return resumption;
+}
+
+static void test_resumption_stays_in_its_class(void **state)
+{
+    struct secret tickets;
+    struct tls_server_options options = {.certificate_chain_pem =
+                                             buffer_view(&papers.good.certificate_pem),
+                                         .private_key_pem = buffer_view(&papers.good.key_pem),
+                                         .ticket_secret = &tickets};
+    struct tls_context *server = NULL, *twin = NULL;
+    struct tls_context *strict = client_with(TLS_TRUST_WEBPKI);
+    struct tls_context *trusting = client_with(TLS_TRUST_NOBODY);
+    struct tls_peer peer = {.server_name_cstr = "mx.example.test",
+                            .names_cstr = {"mx.example.test"}};
+    struct tls_peer other = {.server_name_cstr = "mx.example.test",
+                             .names_cstr = {"mx.example.test", "other.test"}};
+    struct tls_resumption *first, *again;
+    bool is_resumed, is_verified;
+
+    (void)state;
+    random_secret(&tickets);
+    assert_true(tls_context_new_server(&options, &server, NULL));
+    assert_true(tls_context_new_server(&options, &twin, NULL));
+    first = resumption_of(server, strict, &peer, &is_resumed, &is_verified);
+    assert_non_null(first);
+    assert_false(is_resumed);
+    peer.resumption = other.resumption = first;
+    /* The same class and names: resumed, by the other process of the server too. */
+    again = resumption_of(server, strict, &peer, &is_resumed, &is_verified);
+    assert_true(is_resumed);
+    assert_true(is_verified);
+    tls_resumption_unref(&again);
+    again = resumption_of(twin, strict, &peer, &is_resumed, &is_verified);
+    assert_true(is_resumed);
+    assert_true(is_verified);
+    tls_resumption_unref(&again);
+    /* Other names, or another class: a full handshake. */
+    again = resumption_of(server, strict, &other, &is_resumed, &is_verified);
+    assert_false(is_resumed);
+    tls_resumption_unref(&again);
+    again = resumption_of(server, trusting, &peer, &is_resumed, &is_verified);
+    assert_false(is_resumed);
+    peer.resumption = again;
+    {
+        struct tls_resumption *weak =
+            resumption_of(server, strict, &peer, &is_resumed, &is_verified);
+
+        assert_false(is_resumed);
+        assert_true(is_verified);
+        tls_resumption_unref(&weak);
+    }
+    tls_resumption_unref(&again);
+    tls_resumption_ref(first);
+    again = first;
+    tls_resumption_unref(&first);
+    tls_resumption_unref(&again);
+    tls_context_unref(&server);
+    tls_context_unref(&twin);
+    tls_context_unref(&strict);
+    tls_context_unref(&trusting);
+}
+
+static void test_least_version_is_kept(void **state)
+{
+    struct tls_context *client = client_with(TLS_TRUST_WEBPKI);
+    struct tls_context *server = server_with(&papers.good, TLS_VERSION_1_3);
+    struct tls_peer peer = {.names_cstr = {"mx.example.test"}};
+    struct pair pair;
+
+    (void)state;
+    pair_open(&pair, server, client, &peer);
+    pair_handshake(&pair);
+    assert_int_equal(pair.client_step, TLS_DONE);
+    pair_close(&pair);
+    tls_context_unref(&server);
+    tls_context_unref(&client);
 }
 
 /* A megabyte against a full socket, byte for byte, moving the buffer between the attempts. */
@@ -251,6 +576,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_proof_and_refusal),
+        cmocka_unit_test(test_evidence),
+        cmocka_unit_test(test_evidence_is_bounded),
+        cmocka_unit_test(test_resumption_stays_in_its_class),
+        cmocka_unit_test(test_least_version_is_kept),
         cmocka_unit_test(test_writes_go_on_where_they_stopped),
         cmocka_unit_test(test_endings),
         cmocka_unit_test(test_garbage),

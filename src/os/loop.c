@@ -12,6 +12,9 @@ struct loop {
 
 struct loop_watch {
     struct event read_event, write_event;
+    struct event
+        kick; /* stands for a call that was asked for, not for the descriptor's state */
+    int kick_ready;
     loop_watch_fn *fn;
     void *context;
     int wanted;
@@ -100,6 +103,22 @@ static void on_watch(evutil_socket_t fd, short what, void *argument)
     watch->fn(watch->context, ready);
 }
 
+/*
+ * An own event, a timer of no time: libevent silently leaves out an event that is added while it is
+ * active, so activating the read or write event itself could lose the watch; and what is activated
+ * within a turn runs in the same turn, so a session that kicks itself would starve all others.
+ */
+static void on_kick(evutil_socket_t fd, short what, void *argument)
+{
+    struct loop_watch *watch = argument;
+    int ready = watch->kick_ready;
+
+    (void)fd;
+    (void)what;
+    watch->kick_ready = 0;
+    watch->fn(watch->context, ready);
+}
+
 struct loop_watch *loop_watch_new(struct loop *loop, int fd, loop_watch_fn *fn, void *context)
 {
     struct loop_watch *watch = calloc(1, sizeof *watch);
@@ -111,6 +130,7 @@ struct loop_watch *loop_watch_new(struct loop *loop, int fd, loop_watch_fn *fn, 
                       watch) == 0);
     must(event_assign(&watch->write_event, loop->base, fd, EV_WRITE | EV_PERSIST, on_watch,
                       watch) == 0);
+    must(evtimer_assign(&watch->kick, loop->base, on_kick, watch) == 0);
     return watch;
 }
 
@@ -131,10 +151,11 @@ void loop_watch_set(struct loop_watch *watch, int wanted)
 
 void loop_watch_activate(struct loop_watch *watch, int ready)
 {
-    if ((ready & LOOP_READ) != 0)
-        event_active(&watch->read_event, EV_READ, 1);
-    if ((ready & LOOP_WRITE) != 0)
-        event_active(&watch->write_event, EV_WRITE, 1);
+    static const struct timeval now = {0, 0};
+
+    if (watch->kick_ready == 0)
+        must(evtimer_add(&watch->kick, &now) == 0);
+    watch->kick_ready |= ready;
 }
 
 void loop_watch_free(struct loop_watch **watch)
@@ -143,6 +164,7 @@ void loop_watch_free(struct loop_watch **watch)
         return;
     event_del(&(*watch)->read_event);
     event_del(&(*watch)->write_event);
+    event_del(&(*watch)->kick);
     free(*watch);
     *watch = NULL;
 }
@@ -171,10 +193,9 @@ void loop_timer_set(struct loop_timer *timer, int64_t delay_ms)
 {
     struct timeval delay = {delay_ms / 1000, delay_ms % 1000 * 1000};
 
-    if (delay_ms <= 0)
-        event_active(&timer->event, EV_TIMEOUT, 1);
-    else
-        must(evtimer_add(&timer->event, &delay) == 0);
+    if (delay_ms < 0)
+        delay.tv_sec = delay.tv_usec = 0;
+    must(evtimer_add(&timer->event, &delay) == 0);
 }
 
 void loop_timer_clear(struct loop_timer *timer)

@@ -40,7 +40,7 @@ typedef void loop_watch_fn(void *context, int ready);
 struct loop_watch *loop_watch_new(struct loop *loop, int fd, loop_watch_fn *fn, void *context);
 /* Watch for LOOP_READ, LOOP_WRITE, both or 0. Costs a system call only on change. */
 void loop_watch_set(struct loop_watch *watch, int wanted);
-/* Have the callback called in this turn of the loop, as if `ready`. No system call. */
+/* Have the callback called in the next turn of the loop, as if `ready`. No system call. */
 void loop_watch_activate(struct loop_watch *watch, int ready);
 void loop_watch_free(struct loop_watch **watch);
 

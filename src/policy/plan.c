@@ -249,7 +249,7 @@ void policy_plan(const struct plan_facts *facts, struct verdict *verdict_out)
             rules[i].decide(facts, verdict_out);
             return;
         }
-    must(!"the last rule always applies");
+    must_never("the last rule always applies");
 }
 
 bool policy_replan_now(enum domain_tls before, int64_t first_failed_ms_ago,

@@ -49,6 +49,10 @@ struct role_hooks {
 int role_run(enum ipc_role kind, unsigned index, const struct role_hooks *hooks, void *context);
 /* Everything that on_drain asked for is done: leave the loop. */
 void role_finished(struct role *role);
+/* In the keeper's on_configure: the certificate that others seal for; it travels in `ready`. */
+void role_set_certificate(struct role *role, struct slice der);
+/* "smtpd", "keeper", … */
+const char *role_name(enum ipc_role kind);
 /* A number 0..63 that no other process uses now: for base/id makers. */
 uint8_t role_id_maker(const struct role *role);
 /* The folder of segments: "STATE/queue" or "STATE/portal". */

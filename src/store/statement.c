@@ -13,7 +13,7 @@ static struct statement *find_statement(struct store *store, const char *sql_cst
             return slot;
         at = (at + 1) % STATEMENT_SLOTS;
     }
-    must(!"more statements than slots");
+    must_never("more statements than slots");
     return NULL;
 }
 
