@@ -25,18 +25,23 @@ void buffer_wipe(struct buffer *buffer)
     buffer_deinit(buffer);
 }
 
-/* Move the live bytes to the front, then grow the storage until `len` more fit behind them. */
+/*
+ * Make `len` more bytes fit behind the live ones. They are moved to the front only when at least as
+ * many have been consumed, else the storage grows: so each byte is moved a bounded number of times,
+ * also by a peer that makes us consume a full buffer byte by byte.
+ */
 static void make_room(struct buffer *buffer, size_t len)
 {
     size_t live = buffer_len(buffer);
     size_t cap = buffer->cap == 0 ? FIRST_STORAGE_BYTES : buffer->cap;
+    bool may_shift = buffer->begin >= live;
 
-    if (buffer->begin > 0) {
+    if (may_shift && buffer->begin > 0) {
         memmove(buffer->at, buffer->at + buffer->begin, live);
         buffer->begin = 0;
         buffer->end = live;
     }
-    while (cap < live + len)
+    while (cap < buffer->end + len)
         cap *= 2;
     if (cap != buffer->cap) {
         buffer->at = realloc(buffer->at, cap);
