@@ -12,9 +12,11 @@
 MUST_CHECK bool hex_append(struct buffer *out, struct slice bytes);
 MUST_CHECK bool hex_decode(struct slice text, struct buffer *out);
 
+/* The same for base64, with padding. */
 MUST_CHECK bool base64_append(struct buffer *out, struct slice bytes);
 MUST_CHECK bool base64_decode(struct slice text, struct buffer *out);
 
+/* The same for base64url, without padding. */
 MUST_CHECK bool base64url_append(struct buffer *out, struct slice bytes);
 MUST_CHECK bool base64url_decode(struct slice text, struct buffer *out);
 

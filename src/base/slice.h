@@ -35,6 +35,7 @@ static inline struct slice slice_of(const void *at, size_t len)
 /* View of a NUL-terminated string, without its NUL. NULL gives the empty slice. */
 struct slice slice_from_cstr(const char *text_cstr);
 
+/* Byte for byte, not in constant time. */
 bool slice_equal(struct slice a, struct slice b);
 /* ASCII letters compare without case. */
 bool slice_equal_nocase(struct slice a, struct slice b);

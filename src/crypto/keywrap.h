@@ -10,6 +10,7 @@
 
 enum { KEYWRAP_BYTES = SECRET_BYTES + 8 };
 
+/* Cannot fail. */
 void keywrap_wrap(const struct secret *wrapping_key, const struct secret *key,
                   uint8_t wrapped_out[KEYWRAP_BYTES]);
 /* False when `wrapped` was not made with wrapping_key or was changed; then key_out is wiped. */

@@ -28,6 +28,7 @@ MUST_CHECK bool sign_key_parse(struct slice pem, struct sign_key **key_out, stru
 /* Wipes the key. */
 void sign_key_free(struct sign_key **key);
 
+/* Which of the two kinds this key is. */
 enum sign_algorithm sign_key_algorithm(const struct sign_key *key);
 /* Modulus size for RSA, 256 for Ed25519. */
 unsigned sign_key_bits(const struct sign_key *key);

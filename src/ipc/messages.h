@@ -58,12 +58,14 @@
 #define IPC_ACCEPT_FIELDS(F, M)                                                                \
     F(M, NUMBER, ask)                                                                          \
     F(M, NUMBER, message)                                                                      \
-    F(M, NUMBER, kind) F(M, BYTES, account) F(M, BYTES, user) F(M, BYTES, mail_from)           \
-        F(M, BYTES, envid) F(M, NUMBER, ret) F(M, FLAG, body_8bit) F(M, FLAG, smtputf8)        \
-            F(M, FLAG, requiretls) F(M, NUMBER, hops) F(M, BYTES, received_by)                 \
-                F(M, BYTES, header_id) F(M, NUMBER, encrypt) F(M, NUMBER, proof)               \
-                    F(M, BYTES, question) F(M, BYTES, answer) F(M, SIGNED, expires_ms)         \
-                        F(M, NUMBER, receipt) F(M, CONTENT, content) F(M, BYTES, recipients)
+    F(M, NUMBER, kind)                                                                         \
+    F(M, BYTES, account)                                                                       \
+    F(M, BYTES, user) F(M, BYTES, mail_from) F(M, BYTES, envid) F(M, NUMBER, ret)              \
+        F(M, FLAG, body_8bit) F(M, FLAG, smtputf8) F(M, FLAG, requiretls) F(M, NUMBER, hops)   \
+            F(M, BYTES, received_by) F(M, BYTES, header_id) F(M, NUMBER, encrypt)              \
+                F(M, NUMBER, proof) F(M, BYTES, question) F(M, BYTES, answer)                  \
+                    F(M, SIGNED, expires_ms) F(M, NUMBER, receipt) F(M, CONTENT, content)      \
+                        F(M, BYTES, recipients)
 /* K→M, K→P. On failure code and enhanced are what to answer (452 4.3.1, 550 …), text the words. */
 #define IPC_ACCEPT_RESULT_FIELDS(F, M)                                                         \
     F(M, NUMBER, ask) F(M, FLAG, ok) F(M, NUMBER, code) F(M, BYTES, enhanced) F(M, BYTES, text)
@@ -84,10 +86,12 @@
 #define IPC_DELIVER_FIELDS(F, M)                                                               \
     F(M, NUMBER, job)                                                                          \
     F(M, NUMBER, message)                                                                      \
-    F(M, BYTES, domain) F(M, BYTES, host) F(M, NUMBER, port) F(M, BYTES, mail_from)            \
-        F(M, BYTES, envid) F(M, NUMBER, ret) F(M, FLAG, body_8bit) F(M, FLAG, smtputf8)        \
-            F(M, SIGNED, accepted_ms) F(M, REQUIREMENT, requirement) F(M, BYTES, prefix)       \
-                F(M, CONTENT, content) F(M, SECRET, data_key) F(M, BYTES, recipients)
+    F(M, BYTES, domain)                                                                        \
+    F(M, BYTES, host)                                                                          \
+    F(M, NUMBER, port) F(M, BYTES, mail_from) F(M, BYTES, envid) F(M, NUMBER, ret)             \
+        F(M, FLAG, body_8bit) F(M, FLAG, smtputf8) F(M, SIGNED, accepted_ms)                   \
+            F(M, REQUIREMENT, requirement) F(M, BYTES, prefix) F(M, CONTENT, content)          \
+                F(M, SECRET, data_key) F(M, BYTES, recipients)
 /*
  * C→K, exactly one per job: what happened. Evidence describes the connection that carried (or was
  * refused) the message: mx name, address, tls ("TLSv1.3" or ""), cipher, certificate SHA-256 hex,
@@ -97,9 +101,10 @@
 #define IPC_DELIVERED_FIELDS(F, M)                                                             \
     F(M, NUMBER, job)                                                                          \
     F(M, BYTES, mx)                                                                            \
-    F(M, BYTES, mx_address) F(M, BYTES, tls) F(M, BYTES, cipher) F(M, BYTES, certificate)      \
-        F(M, BYTES, names) F(M, NUMBER, level) F(M, BYTES, unverified_why) F(M, FLAG, reused)  \
-            F(M, BYTES, trail) F(M, BYTES, results)
+    F(M, BYTES, mx_address)                                                                    \
+    F(M, BYTES, tls)                                                                           \
+    F(M, BYTES, cipher) F(M, BYTES, certificate) F(M, BYTES, names) F(M, NUMBER, level)        \
+        F(M, BYTES, unverified_why) F(M, FLAG, reused) F(M, BYTES, trail) F(M, BYTES, results)
 /* Item. outcome: enum delivery_outcome; code 0 when no reply was had; reply = remote text, one line. */
 #define IPC_RESULT_FIELDS(F, M)                                                                \
     F(M, NUMBER, recipient)                                                                    \
@@ -120,9 +125,11 @@
 #define IPC_MAKE_PORTAL_COPY_FIELDS(F, M)                                                      \
     F(M, NUMBER, ask)                                                                          \
     F(M, NUMBER, message)                                                                      \
-    F(M, NUMBER, notice_message) F(M, BYTES, account) F(M, BYTES, sender)                      \
-        F(M, BYTES, recipient) F(M, NUMBER, proof) F(M, BYTES, question) F(M, BYTES, answer)   \
-            F(M, SIGNED, expires_ms) F(M, CONTENT, content) F(M, SECRET, data_key)
+    F(M, NUMBER, notice_message)                                                               \
+    F(M, BYTES, account)                                                                       \
+    F(M, BYTES, sender) F(M, BYTES, recipient) F(M, NUMBER, proof) F(M, BYTES, question)       \
+        F(M, BYTES, answer) F(M, SIGNED, expires_ms) F(M, CONTENT, content)                    \
+            F(M, SECRET, data_key)
 /*
  * B→K. lookup: 32 bytes derived from the link token, the row's key. share: the server's half of
  * the key. wrapped: content key wrapped under token+share(+answer), 40 bytes. verifier: 32 bytes, what
@@ -133,8 +140,10 @@
 #define IPC_PORTAL_COPY_MADE_FIELDS(F, M)                                                      \
     F(M, NUMBER, ask)                                                                          \
     F(M, FLAG, ok)                                                                             \
-    F(M, BYTES, text) F(M, BYTES, lookup) F(M, SECRET, share) F(M, BYTES, wrapped)             \
-        F(M, BYTES, salt) F(M, BYTES, verifier) F(M, CONTENT, copy) F(M, CONTENT, notice)
+    F(M, BYTES, text)                                                                          \
+    F(M, BYTES, lookup)                                                                        \
+    F(M, SECRET, share) F(M, BYTES, wrapped) F(M, BYTES, salt) F(M, BYTES, verifier)           \
+        F(M, CONTENT, copy) F(M, CONTENT, notice)
 /*
  * K→B: write one of our own mails (kind: enum message_kind, one of CODE RECEIPT DSN_FAILURE
  * DSN_DELAY DSN_SUCCESS). to: whom it goes to; about: the reader or failed recipient; detail: the
@@ -144,10 +153,12 @@
 #define IPC_MAKE_MAIL_FIELDS(F, M)                                                             \
     F(M, NUMBER, ask)                                                                          \
     F(M, NUMBER, kind)                                                                         \
-    F(M, NUMBER, message) F(M, NUMBER, original) F(M, BYTES, account) F(M, BYTES, to)          \
-        F(M, BYTES, about) F(M, BYTES, detail) F(M, BYTES, enhanced) F(M, BYTES, mx)           \
-            F(M, BYTES, header_id) F(M, BYTES, envid) F(M, BYTES, orcpt) F(M, SIGNED, at_ms)   \
-                F(M, SIGNED, original_ms) F(M, SIGNED, until_ms)
+    F(M, NUMBER, message)                                                                      \
+    F(M, NUMBER, original)                                                                     \
+    F(M, BYTES, account) F(M, BYTES, to) F(M, BYTES, about) F(M, BYTES, detail)                \
+        F(M, BYTES, enhanced) F(M, BYTES, mx) F(M, BYTES, header_id) F(M, BYTES, envid)        \
+            F(M, BYTES, orcpt) F(M, SIGNED, at_ms) F(M, SIGNED, original_ms)                   \
+                F(M, SIGNED, until_ms)
 #define IPC_MAIL_MADE_FIELDS(F, M)                                                             \
     F(M, NUMBER, ask)                                                                          \
     F(M, FLAG, ok) F(M, BYTES, text) F(M, BYTES, header_id) F(M, CONTENT, content)
@@ -169,8 +180,10 @@
 #define IPC_PORTAL_VIEW_FIELDS(F, M)                                                           \
     F(M, NUMBER, ask)                                                                          \
     F(M, FLAG, found)                                                                          \
-    F(M, NUMBER, proof) F(M, BYTES, question) F(M, BYTES, organisation) F(M, BYTES, sender)    \
-        F(M, SIGNED, expires_ms) F(M, SIGNED, locked_ms) F(M, BYTES, masked_recipient)
+    F(M, NUMBER, proof)                                                                        \
+    F(M, BYTES, question)                                                                      \
+    F(M, BYTES, organisation) F(M, BYTES, sender) F(M, SIGNED, expires_ms)                     \
+        F(M, SIGNED, locked_ms) F(M, BYTES, masked_recipient)
 /* P→K: mail a fresh one-time code to the recipient. Answered by portal_done. */
 #define IPC_PORTAL_SEND_CODE_FIELDS(F, M)                                                      \
     F(M, NUMBER, ask) F(M, BYTES, lookup) F(M, BYTES, client)
@@ -187,11 +200,12 @@
 #define IPC_PORTAL_OPENED_FIELDS(F, M)                                                         \
     F(M, NUMBER, ask)                                                                          \
     F(M, NUMBER, status)                                                                       \
-    F(M, SIGNED, locked_ms) F(M, NUMBER, tries_left) F(M, BYTES, session)                      \
-        F(M, NUMBER, message) F(M, BYTES, account) F(M, BYTES, organisation)                   \
-            F(M, BYTES, sender) F(M, BYTES, recipient) F(M, SIGNED, expires_ms)                \
-                F(M, SECRET, share) F(M, SECRET, answer_key) F(M, BYTES, wrapped)              \
-                    F(M, CONTENT, copy)
+    F(M, SIGNED, locked_ms)                                                                    \
+    F(M, NUMBER, tries_left)                                                                   \
+    F(M, BYTES, session) F(M, NUMBER, message) F(M, BYTES, account) F(M, BYTES, organisation)  \
+        F(M, BYTES, sender) F(M, BYTES, recipient) F(M, SIGNED, expires_ms)                    \
+            F(M, SECRET, share) F(M, SECRET, answer_key) F(M, BYTES, wrapped)                  \
+                F(M, CONTENT, copy)
 /* P→K, before the page is sent; answered by portal_done when it is on disk. event: enum portal_event. */
 #define IPC_PORTAL_EVENT_FIELDS(F, M)                                                          \
     F(M, NUMBER, ask)                                                                          \
@@ -202,8 +216,8 @@
 #define IPC_PORTAL_REPLY_FIELDS(F, M)                                                          \
     F(M, NUMBER, ask)                                                                          \
     F(M, BYTES, lookup)                                                                        \
-    F(M, BYTES, session) F(M, NUMBER, message) F(M, BYTES, header_id) F(M, CONTENT, content)   \
-        F(M, BYTES, client)
+    F(M, BYTES, session)                                                                       \
+    F(M, NUMBER, message) F(M, BYTES, header_id) F(M, CONTENT, content) F(M, BYTES, client)
 /* K→P. status: enum portal_status. */
 #define IPC_PORTAL_DONE_FIELDS(F, M)                                                           \
     F(M, NUMBER, ask) F(M, NUMBER, status) F(M, SIGNED, locked_ms)
@@ -221,13 +235,14 @@
 #define IPC_TABLE(ROW)                                                                         \
     ROW(CONFIGURE, configure)                                                                  \
     ROW(READY, ready)                                                                          \
-    ROW(ATTACH, attach) ROW(DRAIN, drain) ROW(AUTH_CHECK, auth_check) ROW(                     \
-        AUTH_RESULT, auth_result) ROW(ACCEPT, accept) ROW(ACCEPT_RESULT,                       \
-                                                          accept_result) ROW(DELIVER, deliver) \
-        ROW(DELIVERED, delivered) ROW(SIGN, sign) ROW(SIGNATURE, signature) ROW(               \
-            MAKE_PORTAL_COPY, make_portal_copy) ROW(PORTAL_COPY_MADE, portal_copy_made)        \
-            ROW(MAKE_MAIL, make_mail) ROW(MAIL_MADE, mail_made) ROW(                           \
-                PASSWORD_VERIFY, password_verify) ROW(PASSWORD_VERIFIED, password_verified)    \
+    ROW(ATTACH, attach)                                                                        \
+    ROW(DRAIN, drain)                                                                          \
+    ROW(AUTH_CHECK, auth_check) ROW(AUTH_RESULT, auth_result) ROW(ACCEPT, accept) ROW(         \
+        ACCEPT_RESULT, accept_result) ROW(DELIVER, deliver) ROW(DELIVERED, delivered)          \
+        ROW(SIGN, sign) ROW(SIGNATURE, signature) ROW(MAKE_PORTAL_COPY, make_portal_copy) ROW( \
+            PORTAL_COPY_MADE, portal_copy_made) ROW(MAKE_MAIL, make_mail) ROW(MAIL_MADE,       \
+                                                                              mail_made)       \
+            ROW(PASSWORD_VERIFY, password_verify) ROW(PASSWORD_VERIFIED, password_verified)    \
                 ROW(HASH_ANSWER, hash_answer) ROW(ANSWER_HASHED, answer_hashed)                \
                     ROW(PORTAL_LOOK, portal_look) ROW(PORTAL_VIEW, portal_view) ROW(           \
                         PORTAL_SEND_CODE, portal_send_code) ROW(PORTAL_PROVE, portal_prove)    \

@@ -69,6 +69,7 @@ const char *method_name(enum method method);
 const char *delivery_mode_name(enum delivery_mode mode);
 const char *proof_level_name(enum proof_level level);
 const char *domain_tls_name(enum domain_tls state);
+/* The same names back; false for any other text. */
 MUST_CHECK bool method_parse(struct slice name, enum method *method_out);
 MUST_CHECK bool delivery_mode_parse(struct slice name, enum delivery_mode *mode_out);
 MUST_CHECK bool proof_level_parse(struct slice name, enum proof_level *level_out);

@@ -51,6 +51,7 @@ struct spool_header {
     uint8_t sealed_epoch_key[RECIPIENT_SEALED_MAX_BYTES];
 };
 
+/* Lay out the header, checksum included. */
 void spool_header_write(const struct spool_header *header,
                         uint8_t bytes_out[SPOOL_HEADER_BYTES]);
 /* ERR_PERM: too short, not a segment, another version, a field out of range, checksum wrong. */
