@@ -505,13 +505,17 @@ void connection_finish(struct connection **connection_pointer, int64_t timeout_m
 
 /* ---- TLS ---- */
 
-static void begin_handshake(struct connection *connection)
+/* Handshake and queued plain bytes must not mix: the "220 ready" leaves now or never. */
+static void flush_plain(struct connection *connection)
 {
     struct err err = {0};
 
-    /* Handshake and queued plain bytes must not mix: the "220 ready" leaves now or never. */
     if (!flush(connection, &err) || buffer_len(&connection->out) > 0)
         buffer_clear(&connection->out);
+}
+
+static void begin_handshake(struct connection *connection)
+{
     connection->state = STATE_HANDSHAKE;
     loop_watch_activate(connection->watch, LOOP_WRITE);
     if (!connection->is_handling)
@@ -522,6 +526,7 @@ void connection_start_tls_server(struct connection *connection, struct tls_conte
 {
     must(connection->tls == NULL && connection->state == STATE_OPEN);
     must(connection_input(connection).len == 0);
+    flush_plain(connection);
     connection->tls = tls_session_new_server(tls, connection->fd);
     begin_handshake(connection);
 }
@@ -531,6 +536,7 @@ bool connection_start_tls_client(struct connection *connection, struct tls_conte
 {
     must(connection->tls == NULL && connection->state == STATE_OPEN);
     must(connection_input(connection).len == 0);
+    flush_plain(connection);
     if (!tls_session_new_client(tls, connection->fd, peer, &connection->tls, err))
         return false;
     begin_handshake(connection);
