@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin door to meson. `make help` lists what there is.
+
+BUILD ?= build
+NINJA = ninja -C $(BUILD)
+QUIET = >$(BUILD)/meson-output.txt 2>&1 || { cat $(BUILD)/meson-output.txt; exit 1; }
+
+all: build ## build everything into build/
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+packages:
+	@tools/install-packages build
+
+test-packages:
+	@tools/install-packages build test
+
+$(BUILD)/build.ninja:
+	@mkdir -p $(BUILD)
+	@meson setup $(BUILD) -Dwerror=$(if $(CI),true,false) $(QUIET)
+
+build: packages
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@$(NINJA) $(QUIET)
+
+run: build ## start a development instance on loopback, with the outside world
+	@tools/development/run $(BUILD)/postern
+
+test: test-packages build ## everything that must pass before a change lands
+	@BUILD=$(abspath $(BUILD)) test/run
+
+check: test-packages build ## room tests only, seconds
+	@meson test -C $(BUILD) --suite rooms --suite corpus --print-errorlogs
+
+system: test-packages build ## whole-program tests only; ARGS go to pytest
+	@BUILD=$(abspath $(BUILD)) test/run system $(ARGS)
+
+san: test-packages ## the tests under AddressSanitizer and UBSan
+	@test/run asan
+
+crash: test-packages build ## the long crash loop; ROUNDS=200
+	@CRASH_ROUNDS=$(or $(ROUNDS),200) BUILD=$(abspath $(BUILD)) test/run system -k crash
+
+bench: test-packages ## speed beside Postfix and Exim, in one run
+	@mkdir -p build-release
+	@[ -f build-release/build.ninja ] || meson setup build-release --buildtype=release -Dstrip=false >/dev/null
+	@ninja -C build-release >build-release/log 2>&1 || { tail -40 build-release/log; exit 1; }
+	@POSTERN=$(abspath build-release/postern) bench/run $(ARGS)
+
+fuzz: test-packages ## fuzz every target for SECONDS (60) each, or one: TARGET=name
+	@tools/fuzz "$(TARGET)" "$(or $(SECONDS),60)"
+
+lint: test-packages build ## the rules of the house, as programs
+	@tools/lint
+
+fmt: test-packages ## format the code in place
+	@git ls-files '*.c' '*.h' | grep -v '^bench/' | xargs clang-format -i
+
+install: build ## install the program, the sample settings and the manual
+	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(DESTDIR)) $(QUIET)
+	@echo "installed; the sample settings are in conf/postern.conf"
+
+clean: ## remove everything that was built
+	rm -rf build build-*
+
+.PHONY: all help packages test-packages build run test check system san crash bench fuzz lint fmt install clean
