@@ -1,30 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Confinement of a role process: it gives up root, then everything it does not need. Whoever takes the
- * process over has what it has open and nothing else. Three walls: an ordinary user without supplementary
- * groups; Landlock for files (the kernel's ABI is asked; without Landlock a line in the log says so); seccomp for
- * system calls that no role needs (exec, ptrace, mount, io_uring …) and for sockets by role.
- * In sanitizer builds only the user is changed: leak detection needs ptrace and /proc.
+ * A process gives up what it will not need: the root user, new privileges, files, system calls. The caller
+ * says what it keeps; everything here is irreversible. Landlock and seccomp are the kernel's; where it lacks
+ * Landlock the rest still holds and the log says so once.
  */
 #ifndef OS_SANDBOX_H
 #define OS_SANDBOX_H
 
 #include "base/err.h"
+#include "os/bind.h"
 
-enum {
-    SANDBOX_READ = 1,
-    SANDBOX_WRITE = 2
-}; /* write: also create; both: also remove and rename */
-
-struct sandbox_plan {
-    const char *state_dir_cstr; /* holds queue/ and portal/ */
-    const char *user_cstr;      /* changed to when started as root and it exists; "" = stay */
-    int state, queue, portal;   /* SANDBOX_ bits */
-    bool may_accept;            /* take connections from listening sockets */
-    bool may_connect;           /* open connections, ask the DNS */
+enum sandbox_access {
+    SANDBOX_READ = 1,  /* read files and folders below */
+    SANDBOX_WRITE = 2, /* write to files below: truncate, no reading */
+    SANDBOX_MAKE = 4,  /* make, remove and rename files below */
 };
 
-/* Enter, for ever. ERR_PERM: the user cannot be changed to; anything else that is missing is logged. */
-MUST_CHECK bool sandbox_enter(const struct sandbox_plan *plan, struct err *err);
+struct sandbox_path {
+    const char *path_cstr; /* "" or absent on disk = skipped */
+    unsigned access;
+};
+
+/* Groups of system calls that a role may lose. */
+enum sandbox_denial {
+    SANDBOX_NO_INTERNET = 1, /* no sockets but UNIX ones */
+    SANDBOX_NO_CONNECT = 2,  /* no outgoing connections at all: connect */
+    SANDBOX_NO_ACCEPT = 4,   /* no incoming ones: accept, listen */
+    SANDBOX_NO_FILES = 8,    /* nothing is opened by path any more */
+};
+
+struct sandbox {
+    struct owner owner; /* become this user, when started as root; NO_OWNER = stay */
+    const struct sandbox_path *paths;
+    size_t path_count;
+    unsigned denials;
+};
+
+/*
+ * Confine this process. Always lost: exec, ptrace, mount, modules, keyrings, io_uring, bpf, namespaces, core
+ * dumps, new privileges. has_landlock_out: did the kernel have it? ERR_TEMP: the kernel refused.
+ */
+MUST_CHECK bool sandbox_enter(const struct sandbox *sandbox, bool *has_landlock_out,
+                              struct err *err);
 
 #endif

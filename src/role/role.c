@@ -1,245 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "role/role.h"
 
-#include "base/log.h"
-#include "os/sandbox.h"
+#include "role/confine.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { FLUSH_MS = 1000, MAKERS_OF_A_KIND = 8 };
+enum { PATH_SIZE = 4096, LAST_WORDS_MS = 500, EXIT_KEEPER_LOST = 3 };
 
-static const char *const role_names[ROLE_COUNT] = {
-    [ROLE_SUPERVISOR] = "supervisor", [ROLE_KEEPER] = "keeper", [ROLE_SMTPD] = "smtpd",
-    [ROLE_COURIER] = "courier",       [ROLE_SCRIBE] = "scribe", [ROLE_PORTAL] = "portal",
-    [ROLE_OFFICE] = "office",
+/* `role` is what the hooks see, and stands first: a pointer to it is one to the process. */
+struct process {
+    struct role role;
+    const struct role_hooks *hooks;
+    struct loop_timer *drain_limit;
+    bool is_configured;
+    int exit_code;
+    char name_cstr[24]; /* "smtpd-1", for the log */
+};
+
+/* Who is who: names on the command line and in the log, and disjoint ranges of id makers (0..63). */
+static const struct row {
+    const char *name_cstr;
+    uint8_t first_maker, makers;
+} rows[ROLE_COUNT] = {
+    [ROLE_SUPERVISOR] = {"supervisor", 0, 0}, [ROLE_KEEPER] = {"keeper", 0, 1},
+    [ROLE_OFFICE] = {"office", 1, 1},         [ROLE_SMTPD] = {"smtpd", 2, 24},
+    [ROLE_SCRIBE] = {"scribe", 26, 16},       [ROLE_PORTAL] = {"portal", 42, 8},
+    [ROLE_COURIER] = {"courier", 50, 14},
 };
 
 const char *role_name(enum ipc_role kind)
 {
-    must((unsigned)kind < ROLE_COUNT);
-    return role_names[kind];
+    return rows[kind].name_cstr;
 }
 
-/* What role_run keeps besides the public part. */
-struct running {
-    struct role role; /* first: handlers get the role and find the rest behind it */
-    const struct role_hooks *hooks;
-    struct buffer certificate;
-    bool is_configured;
-    int exit_code;
-};
-
-static struct running *running_of(struct role *role)
+enum ipc_role role_parse(struct slice name)
 {
-    return (struct running *)(void *)role;
-}
+    enum ipc_role kind = ROLE_KEEPER;
 
-/* Settings text and files of a configure message become a snapshot. */
-static bool read_configure(const struct ipc_configure *configure,
-                           struct settings **settings_out, struct err *err)
-{
-    char path_cstr[4096];
-    struct slice rest = configure->files;
-    struct ipc_file file;
-
-    if (!slice_to_cstr(configure->path, path_cstr, sizeof path_cstr))
-        return FAIL(err, ERR_PERM, "the settings path is too long");
-    if (!settings_parse(configure->text, path_cstr, settings_out, err))
-        return false;
-    while (ipc_list_next(&rest, IPC_FILE, &file) == PROGRESS_DONE)
-        settings_file_put(*settings_out, file.path, file.bytes);
-    return true;
-}
-
-static bool sandbox_enter_for(const struct role *role, struct err *err)
-{
-    struct sandbox_plan plan = {
-        .state_dir_cstr = role->settings->state_dir_cstr,
-        .user_cstr = role->settings->user_cstr,
-    };
-
-    switch (role->kind) {
-    case ROLE_KEEPER:
-        plan.state = SANDBOX_READ | SANDBOX_WRITE;
-        plan.queue = plan.portal = SANDBOX_READ | SANDBOX_WRITE;
-        break;
-    case ROLE_SMTPD:
-        plan.queue = SANDBOX_WRITE;
-        plan.may_accept = true;
-        break;
-    case ROLE_COURIER:
-        plan.queue = SANDBOX_READ;
-        plan.may_connect = true;
-        break;
-    case ROLE_SCRIBE:
-        plan.queue = plan.portal = SANDBOX_READ | SANDBOX_WRITE;
-        break;
-    case ROLE_PORTAL:
-        plan.portal = SANDBOX_READ;
-        plan.queue = SANDBOX_WRITE;
-        plan.may_accept = true;
-        break;
-    case ROLE_OFFICE:
-        plan.may_accept = true;
-        break;
-    case ROLE_SUPERVISOR:
-    case ROLE_COUNT:
-        must_never("no role process");
-    }
-    return sandbox_enter(&plan, err);
-}
-
-/* Put new settings in force; on failure the old ones (if any) stay. */
-static bool apply_configure(struct running *running, const struct ipc_configure *configure,
-                            struct err *err)
-{
-    struct role *role = &running->role;
-    struct settings *old = role->settings, *fresh = NULL;
-    bool is_first = !running->is_configured;
-
-    if (!read_configure(configure, &fresh, err)) {
-        settings_unref(&fresh);
-        return false;
-    }
-    role->settings = fresh;
-    if (configure->certificate.len > 0) {
-        buffer_clear(&running->certificate);
-        if (!buffer_append(&running->certificate, configure->certificate))
-            return FAIL(err, ERR_PERM, "the keeper's certificate is too large");
-        role->certificate = buffer_view(&running->certificate);
-    }
-    log_open(role_name(role->kind), fresh->log_level);
-    if (!running->hooks->on_configure(role, is_first, err) ||
-        (is_first && !sandbox_enter_for(role, err))) {
-        role->settings = old;
-        settings_unref(&fresh);
-        return false;
-    }
-    settings_unref(&old);
-    running->is_configured = true;
-    return true;
-}
-
-static void on_configure(struct running *running, const struct ipc_configure *configure)
-{
-    struct err err = {0};
-    struct ipc_ready ready = {0};
-
-    ready.ok = apply_configure(running, configure, &err);
-    ready.problem = slice_from_cstr(err.text_cstr);
-    ready.certificate =
-        running->role.kind == ROLE_KEEPER ? running->role.certificate : (struct slice){0};
-    if (!ready.ok)
-        LOG(LOG_ERROR, "role.not_configured", log_cstr("why", err.text_cstr));
-    if (!ipc_send(running->role.supervisor, IPC_READY, &ready) ||
-        (!ready.ok && !running->is_configured)) {
-        running->exit_code = 1;
-        loop_stop(running->role.loop);
-    }
-}
-
-static void on_supervisor_message(void *context, struct ipc_channel *channel,
-                                  enum ipc_type type, const union ipc_any *message)
-{
-    struct running *running = context;
-    struct role *role = &running->role;
-
-    if (type == IPC_CONFIGURE) {
-        on_configure(running, &message->configure);
-    } else if (type == IPC_DRAIN && !role->is_draining) {
-        role->is_draining = true;
-        running->hooks->on_drain(role);
-    } else if (type == IPC_ATTACH && running->hooks->on_attach != NULL) {
-        int fd = ipc_channel_take_fd(channel);
-
-        if (fd >= 0)
-            running->hooks->on_attach(role, (enum ipc_role)message->attach.role,
-                                      (unsigned)message->attach.index, fd);
-    } else {
-        LOG(LOG_WARN, "role.unexpected_message", log_cstr("type", ipc_type_name(type)));
-    }
-}
-
-/* Without a supervisor nobody would restart us or stop us: end. */
-static void on_supervisor_closed(void *context, struct ipc_channel *channel,
-                                 const struct err *why)
-{
-    struct running *running = context;
-
-    (void)channel;
-    (void)why;
-    loop_stop(running->role.loop);
-}
-
-static void on_keeper_closed(void *context, struct ipc_channel *channel, const struct err *why)
-{
-    struct running *running = context;
-
-    (void)channel;
-    LOG(LOG_WARN, "role.keeper_lost", log_cstr("why", why->text_cstr));
-    if (running->is_configured && running->hooks->on_keeper_lost != NULL)
-        running->hooks->on_keeper_lost(&running->role);
-    running->exit_code = running->role.is_draining ? 0 : 1;
-    loop_stop(running->role.loop);
-}
-
-static void on_keeper_message(void *context, struct ipc_channel *channel, enum ipc_type type,
-                              const union ipc_any *message)
-{
-    struct running *running = context;
-
-    running->hooks->on_keeper_message(&running->role, channel, type, message);
-}
-
-int role_run(enum ipc_role kind, unsigned index, const struct role_hooks *hooks, void *context)
-{
-    struct running running = {.hooks = hooks};
-    struct role *role = &running.role;
-
-    log_open(role_name(kind), LOG_INFO);
-    /* A peer that is gone is an error of write(), never a signal. */
-    signal(SIGPIPE, SIG_IGN);
-    /* The terminal's Ctrl-C is the supervisor's to handle. */
-    signal(SIGINT, SIG_IGN);
-    role->kind = kind;
-    role->index = index;
-    role->context = context;
-    role->loop = loop_new();
-    buffer_init(&running.certificate, 64 << 10);
-    role->supervisor = ipc_channel_new(role->loop, ROLE_FD_SUPERVISOR, on_supervisor_message,
-                                       on_supervisor_closed, &running);
-    if (kind != ROLE_KEEPER)
-        role->keeper = ipc_channel_new(role->loop, ROLE_FD_KEEPER, on_keeper_message,
-                                       on_keeper_closed, &running);
-    loop_run(role->loop);
-    if (role->keeper != NULL)
-        ipc_channel_flush(role->keeper, FLUSH_MS);
-    ipc_channel_flush(role->supervisor, FLUSH_MS);
-    ipc_channel_free(&role->keeper);
-    ipc_channel_free(&role->supervisor);
-    return running.exit_code;
-}
-
-void role_finished(struct role *role)
-{
-    loop_stop(role->loop);
-}
-
-void role_set_certificate(struct role *role, struct slice der)
-{
-    struct running *running = running_of(role);
-
-    buffer_clear(&running->certificate);
-    must(buffer_append(&running->certificate, der));
-    role->certificate = buffer_view(&running->certificate);
+    while (kind < ROLE_COUNT && !slice_equal(slice_from_cstr(rows[kind].name_cstr), name))
+        kind++;
+    return kind;
 }
 
 uint8_t role_id_maker(const struct role *role)
 {
-    return (uint8_t)((unsigned)role->kind * MAKERS_OF_A_KIND + role->index % MAKERS_OF_A_KIND);
+    const struct row *row = &rows[role->kind];
+
+    must(role->index < row->makers);
+    return (uint8_t)(row->first_maker + role->index);
 }
 
 void role_spool_path(const struct role *role, const char *kind_cstr, char *path_out,
@@ -248,4 +60,220 @@ void role_spool_path(const struct role *role, const char *kind_cstr, char *path_
     int len = snprintf(path_out, size, "%s/%s", role->settings->state_dir_cstr, kind_cstr);
 
     must(len > 0 && (size_t)len < size);
+}
+
+void role_finished(struct role *role)
+{
+    loop_stop(role->loop);
+}
+
+void role_set_certificate(struct role *role, struct slice certificate)
+{
+    uint8_t *copy = malloc(certificate.len + 1);
+
+    must(copy != NULL);
+    if (certificate.len > 0)
+        memcpy(copy, certificate.at, certificate.len);
+    free((void *)(uintptr_t)role->certificate.at);
+    role->certificate = slice_of(copy, certificate.len);
+}
+
+static void on_keeper_closed(void *context, struct ipc_channel *channel, const struct err *why)
+{
+    struct process *process = context;
+
+    (void)channel;
+    if (!process->role.is_draining)
+        LOG(LOG_WARN, "role.keeper_lost", log_cstr("why", why->text_cstr));
+    if (process->hooks->on_keeper_lost != NULL)
+        process->hooks->on_keeper_lost(&process->role);
+    process->exit_code = process->role.is_draining ? EXIT_SUCCESS : EXIT_KEEPER_LOST;
+    loop_stop(process->role.loop);
+}
+
+/* ---- configure ---- */
+
+static void answer_ready(struct process *process, const struct err *problem)
+{
+    struct ipc_ready ready = {.ok = problem == NULL,
+                              .problem =
+                                  slice_from_cstr(problem == NULL ? "" : problem->text_cstr)};
+
+    if (process->role.kind == ROLE_KEEPER)
+        ready.certificate = process->role.certificate;
+    if (!ipc_send(process->role.supervisor, IPC_READY, &ready))
+        loop_stop(process->role.loop);
+}
+
+static bool put_files(struct settings *settings, struct slice files, struct err *err)
+{
+    struct ipc_file file;
+    enum progress got;
+
+    while ((got = ipc_list_next(&files, IPC_FILE, &file)) == PROGRESS_DONE)
+        settings_file_put(settings, file.path, file.bytes);
+    return got == PROGRESS_WAIT ||
+           FAIL(err, ERR_PERM, "the supervisor sent a broken file list");
+}
+
+/* Put the new settings in force, or leave the old ones and say why. */
+static bool configure(struct process *process, const struct ipc_configure *message,
+                      struct err *err)
+{
+    struct role *role = &process->role;
+    struct settings *old = role->settings, *fresh = NULL;
+    char path_cstr[PATH_SIZE];
+    bool done;
+
+    if (!slice_to_cstr(message->path, path_cstr, sizeof path_cstr))
+        return FAIL(err, ERR_PERM, "the settings file's path is too long");
+    if (!settings_parse(message->text, path_cstr, &fresh, err))
+        return false;
+    done = put_files(fresh, message->files, err);
+    if (done) {
+        log_open(process->name_cstr, fresh->log_level);
+        if (role->kind != ROLE_KEEPER)
+            role_set_certificate(role, message->certificate);
+        role->settings = fresh;
+        done = process->hooks->on_configure(role, !process->is_configured, err);
+    }
+    if (done && !process->is_configured)
+        done = role_confine(role->kind, fresh, err);
+    role->settings = done ? fresh : old;
+    settings_unref(done ? &old : &fresh);
+    return done;
+}
+
+static void on_configure(struct process *process, const struct ipc_configure *message)
+{
+    struct role *role = &process->role;
+    struct err err = {0};
+
+    if (!process->is_configured && role->kind != ROLE_KEEPER)
+        role->keeper =
+            ipc_channel_new(role->loop, ROLE_FD_KEEPER, process->hooks->on_keeper_message,
+                            on_keeper_closed, role);
+    if (configure(process, message, &err)) {
+        process->is_configured = true;
+        answer_ready(process, NULL);
+        return;
+    }
+    LOG(LOG_ERROR, "role.not_configured", log_cstr("problem", err.text_cstr));
+    answer_ready(process, &err);
+    if (!process->is_configured) {
+        process->exit_code = EXIT_FAILURE;
+        loop_stop(role->loop);
+    }
+}
+
+/* ---- the supervisor's other words ---- */
+
+static void on_drain_limit(void *context)
+{
+    struct process *process = context;
+
+    LOG(LOG_WARN, "role.drain_cut_short", log_u64("role", process->role.kind));
+    loop_stop(process->role.loop);
+}
+
+static void on_drain(struct process *process, const struct ipc_drain *message)
+{
+    if (process->role.is_draining)
+        return;
+    process->role.is_draining = true;
+    loop_timer_set(process->drain_limit,
+                   message->limit_ms < INT32_MAX ? (int64_t)message->limit_ms : INT32_MAX);
+    if (process->hooks->on_drain != NULL && process->is_configured)
+        process->hooks->on_drain(&process->role);
+    else
+        loop_stop(process->role.loop);
+}
+
+static void on_attach(struct process *process, const struct ipc_attach *message)
+{
+    int fd = ipc_channel_take_fd(process->role.supervisor);
+
+    if (fd < 0)
+        return;
+    if (process->hooks->on_attach == NULL || message->role >= ROLE_COUNT) {
+        close(fd);
+        return;
+    }
+    process->hooks->on_attach(&process->role, (enum ipc_role)message->role,
+                              (unsigned)message->index, fd);
+}
+
+static void on_supervisor_message(void *context, struct ipc_channel *channel,
+                                  enum ipc_type type, const union ipc_any *message)
+{
+    struct process *process = context;
+
+    (void)channel;
+    if (type == IPC_CONFIGURE)
+        on_configure(process, &message->configure);
+    else if (type == IPC_DRAIN)
+        on_drain(process, &message->drain);
+    else if (type == IPC_ATTACH)
+        on_attach(process, &message->attach);
+    else
+        LOG(LOG_ERROR, "role.unexpected_message", log_cstr("type", ipc_type_name(type)));
+}
+
+static void on_supervisor_closed(void *context, struct ipc_channel *channel,
+                                 const struct err *why)
+{
+    struct process *process = context;
+
+    (void)channel;
+    (void)why;
+    process->exit_code = EXIT_FAILURE;
+    loop_stop(process->role.loop);
+}
+
+/* The supervisor decides when we end: Ctrl-C and service managers signal whole groups. */
+static void ignore_signals(void)
+{
+    static const int ignored[] = {SIGPIPE, SIGHUP, SIGINT, SIGTERM, SIGQUIT};
+
+    for (size_t i = 0; i < COUNT_OF(ignored); i++)
+        (void)signal(ignored[i], SIG_IGN);
+}
+
+static void end(struct process *process)
+{
+    struct role *role = &process->role;
+
+    if (process->hooks->on_end != NULL && process->is_configured)
+        process->hooks->on_end(role);
+    if (role->keeper != NULL)
+        ipc_channel_flush(role->keeper, LAST_WORDS_MS);
+    ipc_channel_flush(role->supervisor, LAST_WORDS_MS);
+    ipc_channel_free(&role->keeper);
+    ipc_channel_free(&role->supervisor);
+    settings_unref(&role->settings);
+    free((void *)(uintptr_t)role->certificate.at);
+    loop_timer_free(&process->drain_limit);
+    loop_free(&role->loop);
+}
+
+int role_run(enum ipc_role kind, unsigned index, const struct role_hooks *hooks, void *context)
+{
+    struct process process = {.role = {.kind = kind, .index = index, .context = context},
+                              .hooks = hooks};
+
+    if (index < rows[kind].makers && rows[kind].makers > 1)
+        (void)snprintf(process.name_cstr, sizeof process.name_cstr, "%s-%u", role_name(kind),
+                       index);
+    else
+        (void)snprintf(process.name_cstr, sizeof process.name_cstr, "%s", role_name(kind));
+    log_open(process.name_cstr, LOG_INFO);
+    ignore_signals();
+    process.role.loop = loop_new();
+    process.drain_limit = loop_timer_new(process.role.loop, on_drain_limit, &process);
+    process.role.supervisor =
+        ipc_channel_new(process.role.loop, ROLE_FD_SUPERVISOR, on_supervisor_message,
+                        on_supervisor_closed, &process);
+    loop_run(process.role.loop);
+    end(&process);
+    return process.exit_code;
 }

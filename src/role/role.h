@@ -41,18 +41,21 @@ struct role_hooks {
     void (*on_drain)(struct role *role);
     /* The keeper is gone: say 421 or the like to whoever waits. role_run then ends the process. */
     void (*on_keeper_lost)(struct role *role);
+    /* The loop has ended, its channels still exist: free what hangs on them. NULL: nothing does. */
+    void (*on_end)(struct role *role);
     /* In the keeper: a new channel to another role (owned by the hook). Else NULL. */
     void (*on_attach)(struct role *role, enum ipc_role kind, unsigned index, int fd);
 };
 
 /* Run the role to its end; the process's exit code. */
 int role_run(enum ipc_role kind, unsigned index, const struct role_hooks *hooks, void *context);
+/* In the keeper's first on_configure: its certificate (copied), for its `ready` and so for everybody. */
+void role_set_certificate(struct role *role, struct slice certificate);
 /* Everything that on_drain asked for is done: leave the loop. */
 void role_finished(struct role *role);
-/* In the keeper's on_configure: the certificate that others seal for; it travels in `ready`. */
-void role_set_certificate(struct role *role, struct slice der);
-/* "smtpd", "keeper", … */
+/* "keeper", "smtpd", …; ROLE_COUNT when there is none of that name. */
 const char *role_name(enum ipc_role kind);
+enum ipc_role role_parse(struct slice name);
 /* A number 0..63 that no other process uses now: for base/id makers. */
 uint8_t role_id_maker(const struct role *role);
 /* The folder of segments: "STATE/queue" or "STATE/portal". */

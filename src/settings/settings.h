@@ -185,7 +185,8 @@ struct settings {
     struct arena *memory; /* everything below lies in it, but for the bytes of files */
     const char *hostname_cstr;
     const char *state_dir_cstr;
-    const char *user_cstr; /* run_as: drop to this user when started as root, default "postern" */
+    const char
+        *user_cstr; /* run_as: drop to this user when started as root, default "postern" */
     const char *control_path_cstr;                 /* default STATE/control.sock */
     struct settings_file master_key;               /* keeper only */
     struct settings_file tls_certificate, tls_key; /* smtpd only */

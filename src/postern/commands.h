@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The subcommands of `postern`: each takes its own arguments (argv[0] = its name), returns the exit code. */
+#ifndef POSTERN_COMMANDS_H
+#define POSTERN_COMMANDS_H
+
+/* Exit codes that scripts can rely on. */
+enum { EXIT_USAGE = 64, EXIT_NO_SERVER = 69 };
+
+#define DEFAULT_SETTINGS_PATH "/etc/postern/postern.conf"
+
+typedef int command_fn(int argc, char **argv);
+
+command_fn command_serve, command_check, command_show_settings, command_password, command_key,
+    command_version;
+/* Those that ask the running server. */
+command_fn command_trace, command_queue, command_retract, command_explain, command_status,
+    command_domains;
+
+/* Print a usage error with the way to help; returns EXIT_USAGE. */
+int usage_error(const char *command_cstr, const char *format_cstr, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

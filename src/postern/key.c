@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "postern/commands.h"
+
+#include "crypto/password.h"
+#include "crypto/random.h"
+#include "store/master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char help_cstr[] =
+    "usage: postern key new FILE           make a master key in a new file (0600)\n"
+    "       postern key rotate FILE        put a new key beside the old ones; then: reload\n"
+    "       postern key backup FILE COPY   write the file, sealed under a passphrase, to COPY\n"
+    "       postern key restore COPY FILE  the way back\n\n"
+    "The passphrase is the first line of standard input. Without the master key nothing in "
+    "the\n"
+    "state folder can be read: keep a copy on paper or in a safe, apart from the machine.\n";
+
+static int fail(const char *path_cstr, const char *why_cstr)
+{
+    (void)fprintf(stderr, "postern: %s: %s\n", path_cstr, why_cstr);
+    return EXIT_FAILURE;
+}
+
+/* All of it and on the disk, or false with errno. must_be_new: an existing file is an error. */
+static bool write_file(const char *path_cstr, struct slice bytes, bool must_be_new)
+{
+    int fd = open(path_cstr, O_WRONLY | O_CREAT | O_CLOEXEC | (must_be_new ? O_EXCL : O_TRUNC),
+                  0600);
+    bool written;
+
+    if (fd < 0)
+        return false;
+    written = fchmod(fd, 0600) == 0 && write(fd, bytes.at, bytes.len) == (ssize_t)bytes.len &&
+              fsync(fd) == 0;
+    return close(fd) == 0 && written;
+}
+
+static bool read_file(const char *path_cstr, struct buffer *bytes_out)
+{
+    int fd = open(path_cstr, O_RDONLY | O_CLOEXEC);
+    uint8_t *to = buffer_reserve(bytes_out, MASTER_FILE_MAX_BYTES);
+    ssize_t got;
+
+    if (fd < 0 || to == NULL)
+        return false;
+    got = read(fd, to, MASTER_FILE_MAX_BYTES);
+    close(fd);
+    if (got < 0)
+        return false;
+    buffer_commit(bytes_out, (size_t)got);
+    return true;
+}
+
+static bool append_new_key(struct buffer *text, uint64_t generation)
+{
+    struct master_key key = {.generation = generation};
+    bool written;
+
+    random_bytes(key.key.bytes, sizeof key.key.bytes);
+    written = master_write(&key, text);
+    secret_wipe(&key.key);
+    return written;
+}
+
+static int key_new(const char *path_cstr, struct buffer *text)
+{
+    if (!append_new_key(text, 1))
+        return fail(path_cstr, "no room");
+    if (!write_file(path_cstr, buffer_view(text), true))
+        return fail(path_cstr, strerror(errno));
+    (void)printf(
+        "%s is made. Name it in the settings (master_key), and keep a copy elsewhere.\n",
+        path_cstr);
+    return EXIT_SUCCESS;
+}
+
+/* The new file takes the old one's place in one step: a crash leaves one of the two. */
+static int key_rotate(const char *path_cstr, struct buffer *text)
+{
+    char fresh_cstr[4096];
+    struct master master;
+    struct err err = {0};
+    uint64_t newest;
+
+    if (!read_file(path_cstr, text))
+        return fail(path_cstr, strerror(errno));
+    if (!master_parse(buffer_view(text), &master, &err))
+        return fail(path_cstr, err.text_cstr);
+    newest = master.keys[0].generation;
+    master_wipe(&master);
+    if (!append_new_key(text, newest + 1) || !master_parse(buffer_view(text), &master, &err))
+        return fail(path_cstr, "it holds too many keys; take old ones out");
+    master_wipe(&master);
+    (void)snprintf(fresh_cstr, sizeof fresh_cstr, "%s.new", path_cstr);
+    if (!write_file(fresh_cstr, buffer_view(text), false) || rename(fresh_cstr, path_cstr) != 0)
+        return fail(path_cstr, strerror(errno));
+    (void)printf(
+        "%s has a new key, generation %llu. Reload the server; when `postern status` shows\n"
+        "it in use, older lines may be taken out. Renew the copy that you keep elsewhere.\n",
+        path_cstr, (unsigned long long)newest + 1);
+    return EXIT_SUCCESS;
+}
+
+/* The passphrase is not echoed by us: it comes from a pipe or file. */
+static bool read_passphrase(char *line_out, size_t size)
+{
+    if (isatty(STDIN_FILENO))
+        (void)fputs("Passphrase: ", stderr);
+    if (fgets(line_out, (int)size, stdin) == NULL)
+        return false;
+    line_out[strcspn(line_out, "\r\n")] = 0;
+    return line_out[0] != 0;
+}
+
+static int key_copy(const char *from_cstr, const char *to_cstr, bool is_backup,
+                    struct buffer *text)
+{
+    char passphrase[PASSWORD_MAX_BYTES + 2] = "";
+    struct master master;
+    struct buffer out;
+    struct err err = {0};
+    bool made;
+    int code = EXIT_FAILURE;
+
+    buffer_init(&out, 2 * MASTER_FILE_MAX_BYTES);
+    if (!read_file(from_cstr, text)) {
+        code = fail(from_cstr, strerror(errno));
+    } else if (!read_passphrase(passphrase, sizeof passphrase)) {
+        code = fail(from_cstr, "no passphrase on standard input");
+    } else {
+        struct slice words = slice_from_cstr(passphrase);
+
+        made = is_backup ? password_box_seal(words, buffer_view(text), PASSWORD_COST_DEFAULT,
+                                             &out, &err)
+                         : password_box_open(words, buffer_view(text), &out, &err);
+        made = made && master_parse(buffer_view(is_backup ? text : &out), &master, &err);
+        if (made)
+            master_wipe(&master);
+        if (!made)
+            code = fail(from_cstr, err.text_cstr);
+        else if (!write_file(to_cstr, buffer_view(&out), true))
+            code = fail(to_cstr, strerror(errno));
+        else
+            code = EXIT_SUCCESS;
+    }
+    explicit_bzero(passphrase, sizeof passphrase);
+    buffer_wipe(&out);
+    return code;
+}
+
+int command_key(int argc, char **argv)
+{
+    struct buffer text;
+    int code;
+
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        (void)fputs(help_cstr, stdout);
+        return EXIT_SUCCESS;
+    }
+    (void)umask(0077);
+    buffer_init(&text, 2 * MASTER_FILE_MAX_BYTES);
+    if (argc == 3 && strcmp(argv[1], "new") == 0)
+        code = key_new(argv[2], &text);
+    else if (argc == 3 && strcmp(argv[1], "rotate") == 0)
+        code = key_rotate(argv[2], &text);
+    else if (argc == 4 && strcmp(argv[1], "backup") == 0)
+        code = key_copy(argv[2], argv[3], true, &text);
+    else if (argc == 4 && strcmp(argv[1], "restore") == 0)
+        code = key_copy(argv[2], argv[3], false, &text);
+    else
+        code = usage_error("key", "new, rotate, backup or restore, and files");
+    buffer_wipe(&text);
+    return code;
+}

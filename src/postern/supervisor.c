@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "postern/supervisor.h"
+
+#include "os/process.h"
+#include "postern/child.h"
+#include "role/role.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    CHILDREN_MAX = 80,
+    PATH_SIZE = 4096,
+    DRAIN_LIMIT_MS = 10000,
+    END_LIMIT_MS = 3000,  /* roles that lost the keeper have this long to go */
+    YOUNG_DEATHS_MAX = 4, /* before the first time that all were ready: give up then */
+};
+
+struct supervisor {
+    struct loop *loop;
+    const char *program_cstr;
+    char path_cstr[PATH_SIZE];
+    struct settings *settings;
+    struct slice text;        /* of the settings in force; owned, wiped */
+    struct slice certificate; /* the keeper's; owned */
+    struct prepared prepared;
+    struct child children[CHILDREN_MAX]; /* the keeper is the first */
+    size_t child_count;
+    struct loop_signal *signals[4];
+    struct loop_timer *end_limit;
+    bool has_served;  /* all were ready once */
+    bool is_draining; /* told to end */
+    bool is_keeper_draining;
+    int exit_code;
+};
+
+static void start_child(struct child *child);
+static void on_child_end(struct child *child);
+
+static void text_free(struct slice *text)
+{
+    if (text->at != NULL)
+        explicit_bzero((void *)(uintptr_t)text->at, text->len);
+    free((void *)(uintptr_t)text->at);
+    *text = (struct slice){NULL, 0};
+}
+
+static void child_log(enum log_level level, const char *event_cstr, const struct child *child,
+                      const char *detail_cstr)
+{
+    LOG(level, event_cstr, log_cstr("name", role_name(child->kind)),
+        log_u64("index", child->index), log_i64("pid", child->pid),
+        log_cstr("detail", detail_cstr));
+}
+
+static void signal_all(struct supervisor *supervisor, int number)
+{
+    for (size_t i = 0; i < supervisor->child_count; i++) {
+        if (supervisor->children[i].pid > 0 && !supervisor->children[i].has_ended)
+            (void)kill(supervisor->children[i].pid, number);
+    }
+}
+
+static bool is_anyone_left(const struct supervisor *supervisor, bool with_keeper)
+{
+    for (size_t i = with_keeper ? 0 : 1; i < supervisor->child_count; i++) {
+        if (supervisor->children[i].pid > 0)
+            return true;
+    }
+    return false;
+}
+
+/* End at once: it never began to serve, or somebody insists. */
+static void give_up(struct supervisor *supervisor, int exit_code)
+{
+    supervisor->is_draining = supervisor->is_keeper_draining = true;
+    supervisor->exit_code = exit_code;
+    signal_all(supervisor, SIGKILL);
+    if (!is_anyone_left(supervisor, true))
+        loop_stop(supervisor->loop);
+}
+
+/* ---- start ---- */
+
+static void note_when_all_serve(struct supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->child_count; i++) {
+        if (!supervisor->children[i].is_ready)
+            return;
+    }
+    if (!supervisor->has_served)
+        process_notify("READY=1");
+    supervisor->has_served = true;
+    LOG(LOG_INFO, "supervisor.serving", log_u64("roles", supervisor->child_count));
+}
+
+static void on_ready(struct child *child, const struct ipc_ready *ready)
+{
+    struct supervisor *supervisor = child->supervisor;
+    char problem_cstr[256] = "";
+
+    if (!ready->ok) {
+        if (!slice_to_cstr(slice_head(ready->problem, sizeof problem_cstr - 1), problem_cstr,
+                           sizeof problem_cstr))
+            problem_cstr[0] = 0;
+        child_log(LOG_ERROR, "supervisor.role_refuses", child, problem_cstr);
+        if (!supervisor->has_served) {
+            (void)fprintf(stderr, "postern: %s: %s\n", role_name(child->kind), problem_cstr);
+            give_up(supervisor, EXIT_FAILURE);
+        }
+        return;
+    }
+    if (child->is_ready)
+        return; /* a reload */
+    child->is_ready = true;
+    if (child->kind == ROLE_KEEPER) {
+        uint8_t *copy = malloc(ready->certificate.len + 1);
+
+        must(copy != NULL);
+        if (ready->certificate.len > 0)
+            memcpy(copy, ready->certificate.at, ready->certificate.len);
+        text_free(&supervisor->certificate);
+        supervisor->certificate = slice_of(copy, ready->certificate.len);
+        for (size_t i = 1; i < supervisor->child_count; i++)
+            start_child(&supervisor->children[i]);
+    }
+    note_when_all_serve(supervisor);
+}
+
+static void on_message(void *context, struct ipc_channel *channel, enum ipc_type type,
+                       const union ipc_any *message)
+{
+    struct child *child = context;
+
+    (void)channel;
+    if (type == IPC_READY)
+        on_ready(child, &message->ready);
+    else
+        child_log(LOG_ERROR, "supervisor.unexpected_message", child, ipc_type_name(type));
+}
+
+/* Everything it had to say was read. One that only closed its channel notices that, and ends. */
+static void on_closed(void *context, struct ipc_channel *channel, const struct err *why)
+{
+    struct child *child = context;
+
+    (void)channel;
+    if (why->class != ERR_NONE)
+        child_log(LOG_ERROR, "supervisor.role_talks_nonsense", child, why->text_cstr);
+    ipc_channel_free(&child->channel);
+    if (child->has_ended)
+        on_child_end(child);
+}
+
+/* Give the keeper its end of the channel to the new process. */
+static bool attach(struct child *child, int keeper_fd)
+{
+    struct child *keeper = &child->supervisor->children[0];
+    struct ipc_attach message = {.role = child->kind, .index = child->index};
+
+    if (child->kind == ROLE_KEEPER)
+        return true;
+    if (keeper->channel != NULL &&
+        ipc_send_fd(keeper->channel, IPC_ATTACH, &message, keeper_fd))
+        return true;
+    close(keeper_fd);
+    return false;
+}
+
+static void start_child(struct child *child)
+{
+    struct supervisor *supervisor = child->supervisor;
+    struct err err = {0};
+    int channel_fd, keeper_fd;
+
+    if (child->pid > 0 || supervisor->is_draining)
+        return;
+    if (!child_start(child, supervisor->program_cstr, &supervisor->prepared, &channel_fd,
+                     &keeper_fd, &err)) {
+        child_log(LOG_ERROR, "supervisor.cannot_start", child, err.text_cstr);
+        child->started_ms = loop_now_ms();
+        loop_timer_set(child->restart, child_restart_delay(child, child->started_ms) + 100);
+        return;
+    }
+    child->channel =
+        ipc_channel_new(supervisor->loop, channel_fd, on_message, on_closed, child);
+    child_log(LOG_DEBUG, "supervisor.role_started", child, "");
+    if (!attach(child, keeper_fd) ||
+        !child_configure(child, supervisor->settings, supervisor->text, supervisor->path_cstr,
+                         supervisor->certificate))
+        (void)kill(child->pid, SIGKILL); /* tried again when its end is noticed */
+}
+
+static void on_restart(void *context)
+{
+    struct child *child = context;
+
+    /* Without a keeper nobody starts; its `ready` starts all. */
+    if (child->kind == ROLE_KEEPER || child->supervisor->children[0].is_ready)
+        start_child(child);
+}
+
+/* ---- ends ---- */
+
+static void drain_keeper(struct supervisor *supervisor)
+{
+    struct ipc_drain drain = {.limit_ms = DRAIN_LIMIT_MS};
+    struct child *keeper = &supervisor->children[0];
+
+    if (supervisor->is_keeper_draining)
+        return;
+    supervisor->is_keeper_draining = true;
+    loop_timer_set(supervisor->end_limit, DRAIN_LIMIT_MS + END_LIMIT_MS);
+    if (keeper->pid > 0 &&
+        (keeper->channel == NULL || !ipc_send(keeper->channel, IPC_DRAIN, &drain)))
+        (void)kill(keeper->pid, SIGKILL);
+}
+
+static void go_on_draining(struct supervisor *supervisor)
+{
+    if (!is_anyone_left(supervisor, false))
+        drain_keeper(supervisor);
+    if (!is_anyone_left(supervisor, true))
+        loop_stop(supervisor->loop);
+}
+
+static void on_keeper_death(struct supervisor *supervisor)
+{
+    /* The others see their channel end and go; who does not is ended. */
+    loop_timer_set(supervisor->end_limit, END_LIMIT_MS);
+}
+
+/* The process is gone and its channel read to the end. */
+static void on_child_end(struct child *child)
+{
+    struct supervisor *supervisor = child->supervisor;
+    struct child *keeper = &supervisor->children[0];
+    char how_cstr[64];
+    bool was_told = supervisor->is_draining;
+
+    process_describe(child->status, how_cstr, sizeof how_cstr);
+    child_log(was_told ? LOG_DEBUG : LOG_WARN, "supervisor.role_ended", child, how_cstr);
+    child->pid = 0;
+    child->is_ready = child->has_ended = false;
+    if (supervisor->is_draining) {
+        go_on_draining(supervisor);
+        return;
+    }
+    if (child != keeper && keeper->is_ready)
+        loop_timer_set(child->restart, child_restart_delay(child, loop_now_ms()));
+    if (!supervisor->has_served && child->young_deaths > YOUNG_DEATHS_MAX) {
+        (void)fprintf(stderr, "postern: %s ends again and again at the start (%s)\n",
+                      role_name(child->kind), how_cstr);
+        give_up(supervisor, EXIT_FAILURE);
+        return;
+    }
+    if (child == keeper)
+        on_keeper_death(supervisor);
+    if (keeper->pid == 0 && !is_anyone_left(supervisor, true) &&
+        !loop_timer_is_set(keeper->restart)) {
+        loop_timer_clear(supervisor->end_limit);
+        loop_timer_set(keeper->restart, child_restart_delay(keeper, loop_now_ms()));
+    }
+}
+
+static void on_child_signal(void *context, int number)
+{
+    struct supervisor *supervisor = context;
+    pid_t pid;
+    int status;
+
+    (void)number;
+    while (process_reap(&pid, &status)) {
+        for (size_t i = 0; i < supervisor->child_count; i++) {
+            struct child *child = &supervisor->children[i];
+
+            if (child->pid != pid)
+                continue;
+            child->has_ended = true;
+            child->status = status;
+            if (child->channel == NULL)
+                on_child_end(child);
+            break;
+        }
+    }
+}
+
+static void on_end_limit(void *context)
+{
+    struct supervisor *supervisor = context;
+
+    LOG(LOG_WARN, "supervisor.ends_by_force", log_u64("roles", supervisor->child_count));
+    signal_all(supervisor, SIGKILL);
+}
+
+static void on_stop_signal(void *context, int number)
+{
+    struct supervisor *supervisor = context;
+    struct ipc_drain drain = {.limit_ms = DRAIN_LIMIT_MS};
+
+    LOG(LOG_INFO, "supervisor.stopping", log_i64("signal", number));
+    if (supervisor->is_draining) {
+        signal_all(supervisor, SIGKILL);
+        return;
+    }
+    supervisor->is_draining = true;
+    process_notify("STOPPING=1");
+    loop_timer_set(supervisor->end_limit, DRAIN_LIMIT_MS + END_LIMIT_MS);
+    for (size_t i = 1; i < supervisor->child_count; i++) {
+        struct child *child = &supervisor->children[i];
+
+        if (child->channel == NULL || !ipc_send(child->channel, IPC_DRAIN, &drain))
+            if (child->pid > 0)
+                (void)kill(child->pid, SIGKILL);
+    }
+    go_on_draining(supervisor);
+}
+
+/* ---- reload ---- */
+
+static bool same_cstr(const char *a_cstr, const char *b_cstr)
+{
+    return strcmp(a_cstr, b_cstr) == 0;
+}
+
+/* NULL when everything that is fixed at the start is the same; else what differs. */
+static const char *find_fixed_change(const struct settings *a, const struct settings *b)
+{
+    if (!same_cstr(a->state_dir_cstr, b->state_dir_cstr))
+        return "state";
+    if (!same_cstr(a->control_path_cstr, b->control_path_cstr))
+        return "control";
+    if (!same_cstr(a->user_cstr, b->user_cstr))
+        return "run_as";
+    if (a->smtpd_processes != b->smtpd_processes ||
+        a->courier_processes != b->courier_processes ||
+        a->scribe_processes != b->scribe_processes ||
+        a->portal_processes != b->portal_processes)
+        return "the number of processes";
+    if (a->portal.enabled != b->portal.enabled ||
+        memcmp(&a->portal.address, &b->portal.address, sizeof a->portal.address) != 0)
+        return "the portal's address";
+    if (a->listener_count != b->listener_count)
+        return "the number of listeners";
+    for (size_t i = 0; i < a->listener_count; i++) {
+        if (a->listeners[i].kind != b->listeners[i].kind ||
+            memcmp(&a->listeners[i].address, &b->listeners[i].address,
+                   sizeof a->listeners[i].address) != 0)
+            return "a listener";
+    }
+    return NULL;
+}
+
+static void on_reload_signal(void *context, int number)
+{
+    struct supervisor *supervisor = context;
+    struct settings *fresh = NULL;
+    struct slice text = {NULL, 0};
+    struct err err = {0};
+    const char *change_cstr = NULL;
+    bool loaded = settings_load(supervisor->path_cstr, &fresh, &text, &err);
+
+    (void)number;
+    if (loaded)
+        change_cstr = find_fixed_change(supervisor->settings, fresh);
+    if (change_cstr != NULL)
+        (void)FAIL(&err, ERR_PERM, "%s changed, which needs a restart; nothing was taken over",
+                   change_cstr);
+    if (!loaded || change_cstr != NULL) {
+        LOG(LOG_ERROR, "supervisor.reload_refused", log_cstr("problem", err.text_cstr));
+        settings_unref(&fresh);
+        text_free(&text);
+        return;
+    }
+    settings_unref(&supervisor->settings);
+    text_free(&supervisor->text);
+    supervisor->settings = fresh;
+    supervisor->text = text;
+    log_open("supervisor", fresh->log_level);
+    for (size_t i = 0; i < supervisor->child_count; i++) {
+        struct child *child = &supervisor->children[i];
+
+        if (child->channel != NULL &&
+            !child_configure(child, fresh, text, supervisor->path_cstr,
+                             supervisor->certificate))
+            child_log(LOG_ERROR, "supervisor.reload_lost", child, "its channel is full");
+    }
+    LOG(LOG_INFO, "supervisor.reloaded", log_u64("roles", supervisor->child_count));
+}
+
+/* ---- all of it ---- */
+
+static void add_children(struct supervisor *supervisor, enum ipc_role kind, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct child *child = &supervisor->children[supervisor->child_count++];
+
+        must(supervisor->child_count <= CHILDREN_MAX);
+        child->supervisor = supervisor;
+        child->kind = kind;
+        child->index = i;
+        child->restart = loop_timer_new(supervisor->loop, on_restart, child);
+    }
+}
+
+static void begin(struct supervisor *supervisor)
+{
+    const struct settings *settings = supervisor->settings;
+    const struct {
+        int number;
+        loop_signal_fn *fn;
+    } signals[COUNT_OF(supervisor->signals)] = {{SIGCHLD, on_child_signal},
+                                                {SIGHUP, on_reload_signal},
+                                                {SIGTERM, on_stop_signal},
+                                                {SIGINT, on_stop_signal}};
+
+    for (size_t i = 0; i < COUNT_OF(signals); i++)
+        supervisor->signals[i] =
+            loop_signal_new(supervisor->loop, signals[i].number, signals[i].fn, supervisor);
+    supervisor->end_limit = loop_timer_new(supervisor->loop, on_end_limit, supervisor);
+    add_children(supervisor, ROLE_KEEPER, 1);
+    add_children(supervisor, ROLE_SCRIBE, settings->scribe_processes);
+    add_children(supervisor, ROLE_COURIER, settings->courier_processes);
+    add_children(supervisor, ROLE_SMTPD, settings->smtpd_processes);
+    add_children(supervisor, ROLE_PORTAL,
+                 settings->portal.enabled ? settings->portal_processes : 0);
+    add_children(supervisor, ROLE_OFFICE, 1);
+    start_child(&supervisor->children[0]);
+}
+
+static void end(struct supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->child_count; i++) {
+        ipc_channel_free(&supervisor->children[i].channel);
+        loop_timer_free(&supervisor->children[i].restart);
+    }
+    for (size_t i = 0; i < COUNT_OF(supervisor->signals); i++)
+        loop_signal_free(&supervisor->signals[i]);
+    loop_timer_free(&supervisor->end_limit);
+    loop_free(&supervisor->loop);
+    prepared_close(&supervisor->prepared, supervisor->settings);
+    settings_unref(&supervisor->settings);
+    text_free(&supervisor->text);
+    text_free(&supervisor->certificate);
+}
+
+int supervisor_run(const char *settings_path_cstr, const char *program_cstr)
+{
+    static struct supervisor supervisor; /* too large for the stack; there is one */
+    struct err err = {0};
+
+    supervisor = (struct supervisor){.program_cstr = program_cstr};
+    if (realpath(settings_path_cstr, supervisor.path_cstr) == NULL)
+        (void)snprintf(supervisor.path_cstr, sizeof supervisor.path_cstr, "%s",
+                       settings_path_cstr);
+    log_open("supervisor", LOG_INFO);
+    (void)signal(SIGPIPE, SIG_IGN);
+    process_raise_fd_limit();
+    if (!settings_load(supervisor.path_cstr, &supervisor.settings, &supervisor.text, &err) ||
+        !prepare(supervisor.settings, &supervisor.prepared, &err)) {
+        (void)fprintf(stderr, "postern: %s\n", err.text_cstr);
+        settings_unref(&supervisor.settings);
+        text_free(&supervisor.text);
+        return EXIT_FAILURE;
+    }
+    log_open("supervisor", supervisor.settings->log_level);
+    supervisor.loop = loop_new();
+    begin(&supervisor);
+    loop_run(supervisor.loop);
+    LOG(LOG_INFO, "supervisor.ended", log_i64("exit_code", supervisor.exit_code));
+    end(&supervisor);
+    return supervisor.exit_code;
+}
