@@ -52,7 +52,7 @@ static void add_fields(struct MHD_Response *response, const struct httpd_answer 
         policy == HTTPD_ASSET ? "public, max-age=31536000, immutable" : "no-store");
     add(response, "Strict-Transport-Security", "max-age=31536000");
     add(response, "Permissions-Policy",
-        "camera=(), geolocation=(), microphone=(), payment=(), usb=(), interest-cohort=()");
+        "camera=(), geolocation=(), microphone=(), payment=(), usb=()");
     add(response, "Cross-Origin-Opener-Policy", "same-origin");
     add(response, "Cross-Origin-Resource-Policy", "same-origin");
     add(response, "X-Robots-Tag", "noindex, nofollow");
