@@ -106,6 +106,14 @@ void session_dismiss(struct session *session, const char *enhanced_cstr, const c
     session_finish(session);
 }
 
+void session_last_words(struct session *session, const char *enhanced_cstr,
+                        const char *text_cstr)
+{
+    session_close(session, 421, enhanced_cstr, text_cstr);
+    connection_flush(session->connection);
+    session_free(session);
+}
+
 bool session_is_idle(const struct session *session)
 {
     return session->mode == MODE_COMMAND && session->transaction == NULL;
