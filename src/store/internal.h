@@ -35,7 +35,8 @@ struct store {
     struct seal *seal;
     struct address_cache *addresses;
     struct store_keys *keys;
-    struct buffer packed, sealed, opened; /* scratch of one call */
+    struct buffer packed, sealed;             /* scratch of one call */
+    struct buffer opened[SEAL_COLUMN_COUNT]; /* what the last read of each room hands out */
 };
 
 enum value_kind { VALUE_NULL, VALUE_NUMBER, VALUE_BLOB, VALUE_TEXT };
@@ -101,7 +102,7 @@ void store__pack(struct store *store, struct slice text);
 void store__pack_number(struct store *store, uint64_t number);
 struct slice store__pack_seal(struct store *store, enum seal_column column, uint64_t id,
                               uint64_t number);
-/* Open such a column: a cursor over its texts, valid until the next open. False: damaged. */
+/* Open such a column: a cursor over its texts, valid until the next of that column. False: damaged. */
 bool store__unpack(struct store *store, enum seal_column column, uint64_t id, uint64_t number,
                    struct slice sealed, struct slice *cursor_out);
 /* The next text; empty after the last, so that older rows lack newer texts without harm. */

@@ -119,6 +119,14 @@ bool store_message_release(struct store *store, uint64_t id, uint64_t live, uint
     return live > 0 && store__number(store, sql_live, VALUES(NUMBER(id)), &left) && left == 0;
 }
 
+void store_message_end(struct store *store, uint64_t id)
+{
+    static const char sql[] =
+        "UPDATE message SET open = 0, live = 0, wrapped_key = NULL WHERE id = ?1";
+
+    store__run(store, sql, VALUES(NUMBER(id)));
+}
+
 void store_message_forget_answer(struct store *store, const struct store_message *message)
 {
     static const char sql[] = "UPDATE message SET sealed = ?2 WHERE id = ?1";

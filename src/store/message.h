@@ -54,6 +54,8 @@ bool store_message_exists(struct store *store, uint64_t id);
  * needed the content; its key is now destroyed.
  */
 bool store_message_release(struct store *store, uint64_t id, uint64_t live, uint64_t ended);
+/* The same for a message of one recipient, whose only one is at its end. */
+void store_message_end(struct store *store, uint64_t id);
 /* The question and answer are of no use any more: seal the row anew without the answer. */
 void store_message_forget_answer(struct store *store, const struct store_message *message);
 

@@ -69,7 +69,8 @@ static void open_secrets(struct store *store, struct slice sealed,
                         take_bytes(&cursor, copy_out->wrapped, KEYWRAP_BYTES);
     copy_out->has_answer = take_bytes(&cursor, copy_out->salt, PORTAL_SALT_BYTES) &&
                            take_bytes(&cursor, copy_out->verifier, SECRET_BYTES);
-    buffer_clear(&store->opened);
+    buffer_wipe(&store->opened[SEAL_PORTAL]);
+    buffer_init(&store->opened[SEAL_PORTAL], STORE_SEALED_MAX_BYTES);
 }
 
 #define SQL_COLUMNS                                                                            \

@@ -27,6 +27,7 @@ enum seal_column {
     SEAL_EVENT = 4,
     SEAL_PORTAL = 5,
     SEAL_DOMAIN = 6,
+    SEAL_COLUMN_COUNT
 };
 
 /* Begin an epoch: writes and commits its row. NULL: the store is troubled. */

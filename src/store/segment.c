@@ -27,12 +27,12 @@ size_t store_segment_dead(struct store *store, enum spool_kind kind, uint64_t af
     return count;
 }
 
-bool store_segment_is_live(struct store *store, uint64_t segment)
+bool store_segment_exists(struct store *store, uint64_t segment)
 {
-    static const char sql[] = "SELECT live FROM segment WHERE id = ?1";
-    int64_t live = 0;
+    static const char sql[] = "SELECT 1 FROM segment WHERE id = ?1";
+    int64_t one;
 
-    return store__number(store, sql, VALUES(NUMBER(segment)), &live) && live > 0;
+    return store__number(store, sql, VALUES(NUMBER(segment)), &one);
 }
 
 void store_segment_forget(struct store *store, uint64_t segment)

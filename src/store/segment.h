@@ -15,8 +15,8 @@ void store_segment_count(struct store *store, enum spool_kind kind, uint64_t seg
 /* Segments that nothing needs, above `after` by id, at most max. */
 size_t store_segment_dead(struct store *store, enum spool_kind kind, uint64_t after,
                           uint64_t *segments_out, size_t max);
-/* True when the row says that it is needed. */
-bool store_segment_is_live(struct store *store, uint64_t segment);
+/* True when it has a row: something in it was acknowledged. */
+bool store_segment_exists(struct store *store, uint64_t segment);
 void store_segment_forget(struct store *store, uint64_t segment);
 
 #endif

@@ -178,19 +178,20 @@ struct slice store__pack_seal(struct store *store, enum seal_column column, uint
 bool store__unpack(struct store *store, enum seal_column column, uint64_t id, uint64_t number,
                    struct slice sealed, struct slice *cursor_out)
 {
+    struct buffer *opened = &store->opened[column];
     uint8_t *to;
 
     *cursor_out = slice_of(NULL, 0);
-    buffer_clear(&store->opened);
+    buffer_clear(opened);
     if (sealed.len <= SEAL_OVERHEAD)
         return false;
-    to = buffer_reserve(&store->opened, sealed.len - SEAL_OVERHEAD);
+    to = buffer_reserve(opened, sealed.len - SEAL_OVERHEAD);
     if (to == NULL || !seal_open(store, column, id, number, sealed, to))
         return false;
-    buffer_commit(&store->opened, sealed.len - SEAL_OVERHEAD);
+    buffer_commit(opened, sealed.len - SEAL_OVERHEAD);
     if (to[0] != PACK_VERSION)
         return false;
-    *cursor_out = slice_from(buffer_view(&store->opened), 1);
+    *cursor_out = slice_from(buffer_view(opened), 1);
     return true;
 }
 

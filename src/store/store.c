@@ -98,7 +98,8 @@ bool store_open(const char *state_dir_cstr, struct store **store_out, struct err
     store->lock_fd = -1;
     buffer_init(&store->packed, PACKED_MAX_BYTES);
     buffer_init(&store->sealed, PACKED_MAX_BYTES + SEAL_OVERHEAD);
-    buffer_init(&store->opened, PACKED_MAX_BYTES);
+    for (size_t i = 0; i < SEAL_COLUMN_COUNT; i++)
+        buffer_init(&store->opened[i], PACKED_MAX_BYTES);
     store->addresses = address_cache_new();
     if (!take_lock(store, err) || !open_database(store, err) || !store__migrate(store, err)) {
         store_close(&store);
@@ -123,7 +124,8 @@ void store_close(struct store **store)
     address_cache_free(&gone->addresses);
     buffer_wipe(&gone->packed);
     buffer_wipe(&gone->sealed);
-    buffer_wipe(&gone->opened);
+    for (size_t i = 0; i < SEAL_COLUMN_COUNT; i++)
+        buffer_wipe(&gone->opened[i]);
     if (gone->lock_fd >= 0)
         close(gone->lock_fd);
     free(gone->dir_cstr);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Questions to a scribe that wait for their answer. Each has an id (the `ask` of the message) and
+ * numbers of its own that say what it was about; whatever else is needed is looked up again when the
+ * answer comes. A scribe that dies has its questions answered with NULL.
+ */
+#ifndef KEEPER_ASKS_H
+#define KEEPER_ASKS_H
+
+#include "base/map.h"
+#include "base/secret.h"
+#include "ipc/pack.h"
+
+struct keeper;
+struct ask;
+
+/* answer: NULL when it will never come. The ask is freed afterwards. */
+typedef void ask_fn(struct keeper *keeper, const struct ask *ask, enum ipc_type type,
+                    const union ipc_any *answer);
+
+struct ask {
+    uint64_t id;
+    uint64_t peer; /* who was asked */
+    ask_fn *on_answer;
+    uint64_t message, number; /* what it is about */
+    uint64_t a, b;            /* the room's own */
+    uint8_t key[SECRET_BYTES];
+};
+
+struct asks {
+    struct map by_id;
+    uint64_t last_id;
+};
+
+enum { ASKS_PER_SCRIBE = 48 };
+
+void asks_init(struct asks *asks);
+void asks_deinit(struct asks *asks);
+/* True when a scribe may be asked now: one is there and not overloaded. */
+bool asks_have_room(struct keeper *keeper);
+/*
+ * Ask a scribe. `message` is the struct of `type`, whose first field `ask` is set here. The ask is copied.
+ * False: no scribe now; on_answer is not called.
+ */
+bool asks_put(struct keeper *keeper, const struct ask *ask, enum ipc_type type, void *message);
+/* An answer came from a peer; false when nobody waits for it. */
+bool asks_answer(struct keeper *keeper, uint64_t peer, uint64_t id, enum ipc_type type,
+                 const union ipc_any *answer);
+void asks_peer_lost(struct keeper *keeper, uint64_t peer);
+
+#endif

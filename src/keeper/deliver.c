@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keeper/deliver.h"
+
+#include "base/log.h"
+#include "keeper/bounce.h"
+#include "keeper/internal.h"
+#include "keeper/mail.h"
+#include "keeper/plan.h"
+#include "keeper/portal_copy.h"
+#include "keeper/results.h"
+#include "keeper/sign.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { JOB_TEXT_BYTES = 1 << 20 };
+
+void deliver_init(struct deliveries *deliveries)
+{
+    *deliveries = (struct deliveries){0};
+    map_init(&deliveries->jobs);
+    map_init(&deliveries->signings);
+}
+
+static void free_job(struct job *job)
+{
+    arena_free(&job->texts);
+    secret_wipe(&job->deliver.data_key);
+    free(job);
+}
+
+void deliver_deinit(struct deliveries *deliveries)
+{
+    size_t position = 0;
+    uint64_t id;
+    struct job *job;
+
+    while ((job = map_next(&deliveries->jobs, &position, &id)) != NULL)
+        free_job(job);
+    map_deinit(&deliveries->jobs);
+    sign_deinit(deliveries);
+}
+
+void job_free(struct keeper *keeper, struct job **job)
+{
+    if (*job == NULL)
+        return;
+    sign_release(keeper, (*job)->message.id);
+    free_job(*job);
+    *job = NULL;
+}
+
+/* ---- where there is room ---- */
+
+/* Mail to one next hop goes through one courier, so that its connections are used again. */
+static struct peer *courier_for(struct keeper *keeper, const struct domain *domain)
+{
+    struct slice name = slice_from_cstr(domain->row.name_cstr);
+    const struct settings_route *route = settings_route_find(keeper->settings, name);
+
+    if (route != NULL)
+        name = slice_from_cstr(route->host_cstr);
+    return peer_by_hash(keeper, ROLE_COURIER, domain_hash(&keeper->domains, name) >> 7);
+}
+
+bool deliver_has_place(struct keeper *keeper, const struct domain *domain)
+{
+    struct peer *peer;
+
+    if (domain->working >= DOMAIN_JOBS_MAX)
+        return false;
+    peer = courier_for(keeper, domain);
+    return peer != NULL && peer->working < COURIER_JOBS_MAX;
+}
+
+bool deliver_has_any_place(struct keeper *keeper)
+{
+    struct peer *peer = peer_idlest(keeper, ROLE_COURIER);
+
+    return peer != NULL && peer->working < COURIER_JOBS_MAX;
+}
+
+/* ---- what a courier needs to know ---- */
+
+static struct slice keep_text(struct job *job, struct slice text)
+{
+    return text.len == 0 ? slice_of("", 0) : arena_copy(job->texts, text);
+}
+
+/* MAIL FROM: our own mails that may bounce get an address that tells us; reports get none. */
+static struct slice envelope_from(struct keeper *keeper, struct job *job,
+                                  const struct store_message *message, struct slice sender)
+{
+    struct buffer address;
+    struct slice kept;
+
+    switch ((enum message_kind)message->kind) {
+    case KIND_SUBMITTED:
+    case KIND_INBOUND:
+    case KIND_BOUNCE:
+        return keep_text(job, sender);
+    case KIND_NOTICE:
+    case KIND_CODE:
+    case KIND_REPLY:
+        buffer_init(&address, ADDRESS_MAX_BYTES);
+        if (address_domain(sender).len > 0)
+            bounce_address(keeper, message->id, address_domain(sender), &address);
+        kept = keep_text(job, buffer_view(&address));
+        buffer_deinit(&address);
+        return kept;
+    case KIND_RECEIPT:
+    case KIND_DSN_FAILURE:
+    case KIND_DSN_DELAY:
+    case KIND_DSN_SUCCESS:
+    case KIND_COUNT:
+        break;
+    }
+    return slice_of("", 0);
+}
+
+/* "host:port" or "host". */
+static void split_host(struct slice text, struct slice *host_out, uint64_t *port_out)
+{
+    size_t colon = text.len;
+
+    *port_out = 0;
+    if (text.len > 0 && text.at[text.len - 1] != ']')
+        for (colon = text.len; colon-- > 0 && text.at[colon] != ':';)
+            ;
+    if (colon < text.len && slice_parse_u64(slice_from(text, colon + 1), port_out))
+        text = slice_head(text, colon);
+    *host_out = text;
+}
+
+/* An own domain's next hop, a route, or the domain's MX. */
+static void choose_host(struct keeper *keeper, struct job *job)
+{
+    struct slice name = slice_from_cstr(job->domain->row.name_cstr), host = {NULL, 0};
+    const struct settings_domain *own = settings_domain_find(keeper->settings, name);
+    const struct settings_route *route = settings_route_find(keeper->settings, name);
+
+    if (own != NULL && own->next_hop_cstr[0] != '\0') {
+        split_host(slice_from_cstr(own->next_hop_cstr), &host, &job->deliver.port);
+    } else if (route != NULL) {
+        host = slice_from_cstr(route->host_cstr);
+        job->deliver.port = route->port;
+    }
+    job->deliver.host = keep_text(job, host);
+}
+
+static bool fill_recipients(struct keeper *keeper, struct job *job)
+{
+    struct buffer list;
+    bool filled = true;
+
+    buffer_init(&list, JOB_TEXT_BYTES / 2);
+    for (size_t i = 0; i < job->count && filled; i++) {
+        struct store_recipient row;
+        struct ipc_recipient item;
+
+        filled = store_recipient_get(keeper->store, job->message.id, job->rows[i].number, &row);
+        if (!filled)
+            break;
+        item = (struct ipc_recipient){
+            .recipient = row.number + 1,
+            .address = row.spelled.len > 0 ? row.spelled
+                                           : store_address_get(keeper->store, row.address),
+            .notify = row.notify,
+            .orcpt = row.orcpt,
+        };
+        filled = ipc_list_append(&list, IPC_RECIPIENT, &item);
+    }
+    job->deliver.recipients = keep_text(job, buffer_view(&list));
+    filled = filled && job->deliver.recipients.at != NULL;
+    buffer_deinit(&list);
+    return filled;
+}
+
+static struct job *make_job(struct keeper *keeper, struct domain *domain,
+                            const struct store_message *message)
+{
+    const struct settings_account *account = plan_account(keeper, message->account);
+    struct job *job = calloc(1, sizeof *job);
+
+    must(job != NULL);
+    job->id = ++keeper->deliveries.last_id;
+    job->domain = domain;
+    job->message = story_message_of(message);
+    job->kind = message->kind;
+    job->parent = message->parent;
+    job->parent_number = message->parent_number;
+    job->accepted_ms = message->accepted_ms;
+    job->has_sender = message->sender != 0 &&
+                      (message->kind == KIND_SUBMITTED || message->kind == KIND_INBOUND);
+    job->proof_needed = account != NULL ? account->proof_needed : PROOF_VERIFIED;
+    job->tls_retry_ms = account != NULL ? account->tls_retry_ms : 4 * 3600 * 1000;
+    job->texts = arena_new(JOB_TEXT_BYTES);
+    job->deliver = (struct ipc_deliver){
+        .job = job->id,
+        .message = message->id,
+        .domain = keep_text(job, slice_from_cstr(domain->row.name_cstr)),
+        .envid = keep_text(job, message->envid),
+        .ret = message_flag_bits(message->flags, MESSAGE_RET_SHIFT, 2),
+        .body_8bit = (message->flags & MESSAGE_8BIT) != 0,
+        .smtputf8 = (message->flags & MESSAGE_SMTPUTF8) != 0,
+        .accepted_ms = message->accepted_ms,
+        .content = message->content,
+    };
+    job->sender = keep_text(job, store_address_get(keeper->store, message->sender));
+    job->deliver.mail_from = envelope_from(keeper, job, message, job->sender);
+    choose_host(keeper, job);
+    return job;
+}
+
+/* ---- sending ---- */
+
+static void give_items_back(struct keeper *keeper, const struct job *job)
+{
+    for (size_t i = job->count; i-- > 0;) {
+        struct item *item = schedule_find(keeper, job->message.id, job->rows[i].number);
+
+        if (item != NULL)
+            schedule_back(keeper, item);
+    }
+}
+
+void deliver_send(struct keeper *keeper, struct job *job, struct slice prefix)
+{
+    struct peer *peer = courier_for(keeper, job->domain);
+
+    job->deliver.prefix = prefix;
+    if (peer == NULL || !ipc_send(peer->channel, IPC_DELIVER, &job->deliver)) {
+        give_items_back(keeper, job);
+        map_take(&keeper->deliveries.jobs, job->id);
+        job->domain->working--;
+        job_free(keeper, &job);
+        return;
+    }
+    secret_wipe(&job->deliver.data_key);
+    job->deliver.prefix = slice_of("", 0);
+    job->peer = peer->id;
+    peer->working++;
+    keeper->deliveries.sent++;
+}
+
+/* The content cannot be opened: never (damaged), or not now. */
+static void fail_unopened(struct keeper *keeper, struct job *job, const struct err *why)
+{
+    LOG(LOG_ERROR, "keeper.content_not_opened", log_id("message", job->message.id),
+        log_cstr("why", why->text_cstr));
+    results_put_local(keeper, job,
+                      why->class == ERR_PERM ? OUTCOME_PERMANENT : OUTCOME_TEMPORARY,
+                      S("5.3.0"), S("the stored content cannot be opened"));
+}
+
+static void start_job(struct keeper *keeper, struct job *job, const struct store_message *message,
+                      struct slice sender)
+{
+    struct err err = {0};
+
+    job->domain->working++;
+    map_put(&keeper->deliveries.jobs, job->id, job);
+    sign_use(keeper, job->message.id);
+    if (!fill_recipients(keeper, job)) {
+        map_take(&keeper->deliveries.jobs, job->id);
+        job->domain->working--;
+        give_items_back(keeper, job);
+        job_free(keeper, &job);
+    } else if (!message->has_key ||
+               !spool_keyring_open(keeper->ring, &message->content, &job->deliver.data_key,
+                                   &err)) {
+        if (!message->has_key)
+            FAIL(&err, ERR_PERM, "its key is destroyed");
+        map_take(&keeper->deliveries.jobs, job->id);
+        job->domain->working--;
+        fail_unopened(keeper, job, &err);
+    } else {
+        sign_then_send(keeper, job, message, sender);
+    }
+}
+
+struct job *deliver_take_job(struct keeper *keeper, uint64_t peer_id, uint64_t id)
+{
+    struct job *job = map_get(&keeper->deliveries.jobs, id);
+    struct peer *peer = peer_find(keeper, peer_id);
+
+    if (job == NULL || job->peer != peer_id)
+        return NULL;
+    map_take(&keeper->deliveries.jobs, id);
+    job->domain->working--;
+    if (peer != NULL && peer->working > 0)
+        peer->working--;
+    keeper->deliveries.finished++;
+    return job;
+}
+
+void deliver_peer_lost(struct keeper *keeper, uint64_t peer)
+{
+    size_t position = 0;
+    uint64_t id;
+    struct job *job;
+
+    while ((job = map_next(&keeper->deliveries.jobs, &position, &id)) != NULL)
+        if (job->peer == peer) {
+            map_take(&keeper->deliveries.jobs, id);
+            job->domain->working--;
+            give_items_back(keeper, job);
+            job_free(keeper, &job);
+            position = 0; /* taking out changes the order */
+        }
+}
+
+/* ---- from items to jobs ---- */
+
+static bool same_requirement(const struct tls_requirement *a, const struct tls_requirement *b)
+{
+    return a->least == b->least && a->tls_1_3_only == b->tls_1_3_only &&
+           a->cleartext_allowed == b->cleartext_allowed && a->requiretls == b->requiretls &&
+           a->cleartext_after_ms == b->cleartext_after_ms;
+}
+
+/* Add a recipient to the job; false when it needs another one. */
+static bool join_job(struct job *job, const struct store_recipient *row)
+{
+    if (job->count > 0 && !same_requirement(&job->deliver.requirement, &row->requirement))
+        return false;
+    job->deliver.requirement = row->requirement;
+    job->rows[job->count] = *row;
+    job->rows[job->count].spelled = job->rows[job->count].orcpt =
+        job->rows[job->count].reasons = slice_of("", 0);
+    job->count++;
+    return true;
+}
+
+static void do_other_work(struct keeper *keeper, struct item *item, enum work work,
+                          const struct store_message *message)
+{
+    switch (work) {
+    case WORK_NONE:
+    case WORK_CARRY:
+        schedule_done(keeper, item->message, item->number);
+        return;
+    case WORK_COPY:
+        portal_copy_work(keeper, item, message);
+        return;
+    case WORK_MAIL:
+        mail_work(keeper, item, message);
+        return;
+    case WORK_EXPIRE:
+    case WORK_TOO_OLD:
+    case WORK_REPLAN:
+        results_put_work(keeper, item, work);
+        return;
+    }
+}
+
+void deliver_work(struct keeper *keeper, struct domain *domain, struct item **items,
+                  size_t count)
+{
+    struct store_message message;
+    struct store_recipient row;
+    struct job *job = NULL;
+    struct slice sender;
+    struct work_facts facts = {.now_ms = clock_unix_ms()};
+
+    if (!store_message_get(keeper->store, items[0]->message, &message)) {
+        for (size_t i = 0; i < count; i++)
+            schedule_done(keeper, items[i]->message, items[i]->number);
+        return;
+    }
+    job = make_job(keeper, domain, &message);
+    sender = job->sender;
+    facts.accepted_ms = message.accepted_ms;
+    facts.give_up_ms = keeper->settings->delivery.expire_ms;
+    facts.domain_tls = domain_tls_state(domain, job->proof_needed, facts.now_ms);
+    for (size_t i = 0; i < count; i++) {
+        enum work work = WORK_NONE;
+
+        if (store_recipient_get(keeper->store, items[i]->message, items[i]->number, &row))
+            work = work_for(&row, &facts);
+        if (work != WORK_CARRY)
+            do_other_work(keeper, items[i], work, &message);
+        else if (!join_job(job, &row))
+            schedule_back(keeper, items[i]);
+    }
+    if (job->count > 0)
+        start_job(keeper, job, &message, sender);
+    else
+        free_job(job);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From items of the schedule to jobs of couriers. For each item the row says what is to be done
+ * (work_for, pure); recipients of one message and domain with one requirement become one job. If
+ * the sender's domain has signing keys, a scribe is asked once for each message as long as jobs of
+ * it are under way. A job is in memory only: a courier that dies gives its items back.
+ */
+#ifndef KEEPER_DELIVER_H
+#define KEEPER_DELIVER_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "ipc/pack.h"
+#include "keeper/schedule.h"
+#include "keeper/story.h"
+#include "policy/plan.h"
+
+struct keeper;
+
+enum { COURIER_JOBS_MAX = 400, DOMAIN_JOBS_MAX = 200 };
+
+/* What a due row needs. */
+enum work {
+    WORK_NONE,   /* not due after all */
+    WORK_CARRY,  /* a courier carries it */
+    WORK_COPY,   /* a scribe seals a portal copy */
+    WORK_MAIL,   /* a scribe writes the mail that is owed */
+    WORK_EXPIRE, /* its time in the portal is over */
+    WORK_TOO_OLD,
+    WORK_REPLAN, /* the method is none any more */
+};
+
+struct work_facts {
+    int64_t now_ms;
+    int64_t accepted_ms;
+    int64_t give_up_ms; /* age at which carrying ends */
+    enum domain_tls domain_tls;
+};
+/* Pure. */
+enum work work_for(const struct store_recipient *recipient, const struct work_facts *facts);
+
+struct job {
+    uint64_t id;
+    uint64_t peer; /* the courier's; 0 = waits for the signature */
+    struct domain *domain;
+    struct story_message message;
+    uint64_t kind, parent, parent_number;
+    int64_t accepted_ms;
+    bool has_sender; /* reports about it go somewhere */
+    enum proof_level proof_needed;
+    int64_t tls_retry_ms;
+    struct arena *texts;
+    struct slice sender;
+    struct ipc_deliver deliver; /* views into texts */
+    bool is_waiting;            /* for the signature, in struct signing */
+    struct job *next_waiting;
+    struct store_recipient rows[ITEMS_PER_JOB]; /* without texts */
+    size_t count;
+};
+
+/* The signature of one message, kept while jobs of it are under way. */
+struct signing {
+    uint64_t message;
+    size_t users;
+    bool is_asked, is_ready;
+    struct buffer prefix;
+    struct job *waiting;
+};
+
+struct deliveries {
+    struct map jobs, signings;
+    uint64_t last_id;
+    uint64_t sent, finished;
+};
+
+void deliver_init(struct deliveries *deliveries);
+void deliver_deinit(struct deliveries *deliveries);
+/* True when a courier could take a job for this domain; for any domain. */
+bool deliver_has_place(struct keeper *keeper, const struct domain *domain);
+bool deliver_has_any_place(struct keeper *keeper);
+/* Work on items of one message and domain, which are WORKING from now on. */
+void deliver_work(struct keeper *keeper, struct domain *domain, struct item **items,
+                  size_t count);
+/* A job of this peer is answered: take it out (it is the caller's; job_free). NULL: unknown. */
+struct job *deliver_take_job(struct keeper *keeper, uint64_t peer, uint64_t id);
+void job_free(struct keeper *keeper, struct job **job);
+void deliver_peer_lost(struct keeper *keeper, uint64_t peer);
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keeper/domains.h"
+
+#include "crypto/random.h"
+#include "keeper/internal.h"
+
+#include <stdlib.h>
+
+/* Missing proof is believed for so long; then the domain gets its next chance [product A10]. */
+enum { LACKING_MS = 12 * 3600 * 1000, RENEW_MS = 10 * 60 * 1000 };
+
+void domains_init(struct domains *domains)
+{
+    *domains = (struct domains){.seed = random_u64()};
+    map_init(&domains->by_name);
+    map_init(&domains->by_id);
+}
+
+void domains_deinit(struct domains *domains)
+{
+    size_t position = 0;
+    uint64_t id;
+    struct domain *domain, *next;
+
+    while ((domain = map_next(&domains->by_name, &position, &id)) != NULL)
+        for (; domain != NULL; domain = next) {
+            next = domain->next_same;
+            free(domain);
+        }
+    map_deinit(&domains->by_name);
+    map_deinit(&domains->by_id);
+}
+
+uint64_t domain_hash(const struct domains *domains, struct slice name)
+{
+    uint64_t hash = domains->seed;
+
+    for (size_t i = 0; i < name.len; i++)
+        hash = (hash ^ byte_lower(name.at[i])) * UINT64_C(0x100000001B3);
+    hash ^= hash >> 29;
+    return hash == 0 ? 1 : hash;
+}
+
+static struct domain *keep(struct keeper *keeper, const struct store_domain *row)
+{
+    uint64_t hash = domain_hash(&keeper->domains, slice_from_cstr(row->name_cstr));
+    struct domain *domain = calloc(1, sizeof *domain);
+
+    must(domain != NULL);
+    domain->row = *row;
+    list_init(&domain->ready);
+    domain->next_same = map_get(&keeper->domains.by_name, hash);
+    map_put(&keeper->domains.by_name, hash, domain);
+    map_put(&keeper->domains.by_id, row->id, domain);
+    return domain;
+}
+
+static struct domain *find_kept(struct keeper *keeper, struct slice name)
+{
+    struct domain *domain =
+        map_get(&keeper->domains.by_name, domain_hash(&keeper->domains, name));
+
+    while (domain != NULL &&
+           !slice_equal_nocase(slice_from_cstr(domain->row.name_cstr), name))
+        domain = domain->next_same;
+    return domain;
+}
+
+struct domain *domain_find(struct keeper *keeper, struct slice name)
+{
+    struct domain *domain = find_kept(keeper, name);
+    struct store_domain row;
+
+    if (domain != NULL || !store_domain_find(keeper->store, name, &row))
+        return domain;
+    return keep(keeper, &row);
+}
+
+struct domain *domain_put(struct keeper *keeper, struct slice name)
+{
+    struct domain *domain = find_kept(keeper, name);
+    struct store_domain row;
+
+    if (domain != NULL && domain->row.id != 0)
+        return domain;
+    if (!store_domain_put(keeper->store, name, &row))
+        return NULL;
+    if (domain == NULL) {
+        domain = keep(keeper, &row);
+    } else {
+        domain->row = row;
+        map_put(&keeper->domains.by_id, row.id, domain);
+    }
+    domain->is_fresh = true;
+    domain->next_fresh = keeper->domains.fresh;
+    keeper->domains.fresh = domain;
+    return domain;
+}
+
+struct domain *domain_get(struct keeper *keeper, uint64_t id)
+{
+    struct domain *domain = map_get(&keeper->domains.by_id, id);
+    struct store_domain row;
+
+    if (domain != NULL)
+        return domain;
+    if (!store_domain_get(keeper->store, id, &row))
+        return NULL;
+    domain = find_kept(keeper, slice_from_cstr(row.name_cstr));
+    return domain != NULL ? domain : keep(keeper, &row);
+}
+
+void domains_on_commit(struct keeper *keeper)
+{
+    for (struct domain *domain = keeper->domains.fresh; domain != NULL;
+         domain = domain->next_fresh)
+        domain->is_fresh = false;
+    keeper->domains.fresh = NULL;
+}
+
+/* The rows of this batch's new domains are not there: forget their ids. */
+void domains_on_rollback(struct keeper *keeper)
+{
+    for (struct domain *domain = keeper->domains.fresh; domain != NULL;
+         domain = domain->next_fresh) {
+        map_take(&keeper->domains.by_id, domain->row.id);
+        domain->row.id = 0;
+        domain->is_fresh = false;
+    }
+    keeper->domains.fresh = NULL;
+}
+
+enum domain_tls domain_tls_state(const struct domain *domain, enum proof_level needed,
+                                 int64_t now_ms)
+{
+    const struct store_domain *row = &domain->row;
+
+    if (row->lacking_ms != 0 && now_ms - row->lacking_ms < LACKING_MS)
+        return DOMAIN_TLS_LACKING;
+    if (row->checked_ms != 0 && row->lacking_ms == 0 && row->level >= needed)
+        return DOMAIN_TLS_PROVED;
+    return DOMAIN_TLS_UNKNOWN;
+}
+
+void domain_learn(struct keeper *keeper, struct domain *domain, enum proof_level level,
+                  bool is_lacking, struct slice mx, struct slice detail)
+{
+    struct store_domain *row = &domain->row;
+    int64_t now_ms = clock_unix_ms();
+
+    if (is_lacking) {
+        row->lacking_ms = now_ms;
+        row->level = level;
+    } else {
+        /* Weaker than before on ordinary mail is no judgement: secure mail will make one. */
+        if (row->checked_ms != 0 && level < row->level)
+            return;
+        if (level == row->level && row->checked_ms != 0 && now_ms - row->checked_ms < RENEW_MS &&
+            (row->lacking_ms == 0 || level < PROOF_VERIFIED))
+            return;
+        row->level = level;
+        if (level >= PROOF_VERIFIED)
+            row->lacking_ms = 0;
+    }
+    row->checked_ms = now_ms;
+    if (row->id != 0)
+        store_domain_learn(keeper->store, row, mx, detail);
+}

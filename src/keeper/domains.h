@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Recipient domains in memory: the row's id, what is known of its TLS, and the list of work that is
+ * ready for it. A domain stays once it was seen; a hundred thousand of them cost 40 MB.
+ */
+#ifndef KEEPER_DOMAINS_H
+#define KEEPER_DOMAINS_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "settings/settings.h"
+#include "store/domain.h"
+
+struct keeper;
+
+struct domain {
+    struct store_domain row; /* row.id 0: not in the database yet */
+    struct domain *next_same; /* another name with the same hash */
+    struct list ready;       /* struct item by its link */
+    struct list_link turn;   /* in the round of domains that have something ready */
+    size_t working;          /* jobs under way */
+    bool is_fresh;           /* its row is of the batch that runs */
+    struct domain *next_fresh;
+};
+
+struct domains {
+    struct map by_name, by_id;
+    uint64_t seed;
+    struct domain *fresh;
+};
+
+void domains_init(struct domains *domains);
+void domains_deinit(struct domains *domains);
+/* The domain of this name, its row made when it is new (so: inside of a batch). NULL: troubled. */
+struct domain *domain_put(struct keeper *keeper, struct slice name);
+/* The domain of a row; NULL: no such row. */
+struct domain *domain_get(struct keeper *keeper, uint64_t id);
+/* The domain of this name when it is known. */
+struct domain *domain_find(struct keeper *keeper, struct slice name);
+void domains_on_commit(struct keeper *keeper);
+void domains_on_rollback(struct keeper *keeper);
+
+/* How the planner sees it at this time under this account's rule. */
+enum domain_tls domain_tls_state(const struct domain *domain, enum proof_level needed,
+                                 int64_t now_ms);
+/*
+ * Inside of a batch: a connection reached `level` (or a required proof was missed, is_lacking). Rows
+ * are written only when the judgement changes or is old.
+ */
+void domain_learn(struct keeper *keeper, struct domain *domain, enum proof_level level,
+                  bool is_lacking, struct slice mx, struct slice detail);
+/* A hash that stays the same for a name as long as the process lives. */
+uint64_t domain_hash(const struct domains *domains, struct slice name);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the keeper's rooms share: the keeper itself. Each room keeps its part in a struct of its own. */
+#ifndef KEEPER_INTERNAL_H
+#define KEEPER_INTERNAL_H
+
+#include "base/id.h"
+#include "keeper/asks.h"
+#include "keeper/deliver.h"
+#include "keeper/domains.h"
+#include "keeper/inbox.h"
+#include "keeper/keeper.h"
+#include "keeper/peers.h"
+#include "keeper/schedule.h"
+#include "spool/keyring.h"
+#include "spool/syncer.h"
+#include "store/address.h"
+#include "store/key.h"
+#include "store/store.h"
+
+struct keeper {
+    struct loop *loop;
+    struct settings *settings;
+    struct store *store;
+    struct id_maker ids;
+    struct buffer certificate;
+    int queue_fd, portal_fd; /* folders of segments */
+    struct spool_syncer *queue_syncer, *portal_syncer;
+    struct spool_keyring *ring;
+    struct inbox inbox;
+    struct peers peers;
+    struct asks asks;
+    struct domains domains;
+    struct schedule schedule;
+    struct deliveries deliveries;
+    struct loop_timer *housekeeping;
+    int64_t started_ms;
+    bool is_draining;
+    struct loop_timer *drain_timer;
+    int64_t drain_until_ms; /* loop_now_ms clock */
+    void (*on_drained)(void *context);
+    void *drained_context;
+};
+
+static inline uint64_t keeper_next_id(struct keeper *keeper)
+{
+    return id_next(&keeper->ids, clock_unix_ms());
+}
+
+/* Remove segments that nothing needs, rows that are old, sessions that ended; sets its own timer. */
+void keeper_housekeeping(void *context);
+/* Remove segments that nothing needs, now. */
+void keeper_sweep_segments(struct keeper *keeper);
+
+#endif

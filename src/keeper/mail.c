@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keeper/mail.h"
+
+#include "base/log.h"
+#include "keeper/accept.h"
+#include "keeper/internal.h"
+#include "keeper/results.h"
+#include "store/portal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { REST_MS = 5000, TEXT_SIZE = 1024 };
+
+unsigned mail_kind(enum recipient_owes what)
+{
+    switch (what) {
+    case OWES_FAILURE:
+        return KIND_DSN_FAILURE;
+    case OWES_DELAY:
+        return KIND_DSN_DELAY;
+    case OWES_SUCCESS:
+        return KIND_DSN_SUCCESS;
+    case OWES_RECEIPT:
+        break;
+    }
+    return KIND_RECEIPT;
+}
+
+static enum recipient_owes first_owed(unsigned owes)
+{
+    return (enum recipient_owes)(owes & (0U - owes));
+}
+
+/* ---- asking ---- */
+
+/* What the report says: the last thing that went wrong (or right). */
+struct finding {
+    char reply_cstr[TEXT_SIZE], enhanced_cstr[TEXT_SIZE], mx_cstr[TEXT_SIZE];
+};
+
+static void keep(struct slice text, char out_cstr[TEXT_SIZE])
+{
+    if (!slice_to_cstr(slice_head(text, TEXT_SIZE - 1), out_cstr, TEXT_SIZE))
+        out_cstr[0] = '\0';
+}
+
+static bool is_finding(unsigned kind)
+{
+    return kind == EVENT_DELIVERED || kind == EVENT_DEFERRED || kind == EVENT_FAILED ||
+           kind == EVENT_NOT_PROVED;
+}
+
+static void find_last(struct keeper *keeper, const struct store_recipient *row,
+                      struct finding *finding_out)
+{
+    struct store_event event;
+    uint64_t after = 0;
+
+    memset(finding_out, 0, sizeof *finding_out);
+    while (store_event_next(keeper->store, row->message, after, &event)) {
+        after = event.id;
+        if (event.number != (int64_t)row->number || !is_finding(event.kind))
+            continue;
+        keep(event.texts[0], finding_out->mx_cstr);
+        keep(event.texts[10], finding_out->enhanced_cstr);
+        keep(event.texts[11], finding_out->reply_cstr);
+    }
+    /* The planner found no way: its reasons are what the sender needs. */
+    if (row->state == STATE_FAILED && row->method == METHOD_FAIL) {
+        keep(row->reasons, finding_out->reply_cstr);
+        keep(S("5.7.1"), finding_out->enhanced_cstr);
+    }
+}
+
+static void on_made(struct keeper *keeper, const struct ask *ask, enum ipc_type type,
+                    const union ipc_any *answer);
+
+static bool ask_for_mail(struct keeper *keeper, const struct store_message *message,
+                         const struct store_recipient *row, enum recipient_owes what)
+{
+    struct ask ask = {.on_answer = on_made,
+                      .message = message->id,
+                      .number = row->number,
+                      .a = (uint64_t)what,
+                      .b = keeper_next_id(keeper)};
+    struct ipc_make_mail question = {.kind = mail_kind(what),
+                                     .message = ask.b,
+                                     .original = message->id,
+                                     .account = message->account,
+                                     .header_id = message->header_id,
+                                     .envid = message->envid,
+                                     .orcpt = row->orcpt,
+                                     .at_ms = clock_unix_ms(),
+                                     .original_ms = message->accepted_ms};
+    struct store_portal_copy copy;
+    struct finding finding;
+    char to_cstr[ADDRESS_MAX_BYTES + 1], about_cstr[ADDRESS_MAX_BYTES + 1];
+
+    find_last(keeper, row, &finding);
+    if (!slice_to_cstr(store_address_get(keeper->store, message->sender), to_cstr,
+                       sizeof to_cstr) ||
+        !slice_to_cstr(store_address_get(keeper->store, row->address), about_cstr,
+                       sizeof about_cstr))
+        return false;
+    question.to = slice_from_cstr(to_cstr);
+    question.about = slice_from_cstr(about_cstr);
+    question.detail = slice_from_cstr(finding.reply_cstr);
+    question.enhanced = slice_from_cstr(finding.enhanced_cstr);
+    question.mx = slice_from_cstr(finding.mx_cstr);
+    question.until_ms = message->accepted_ms + keeper->settings->delivery.expire_ms;
+    if (what == OWES_RECEIPT && store_portal_get(keeper->store, message->id, row->number, &copy)) {
+        question.at_ms = copy.revealed_ms;
+        explicit_bzero(&copy, sizeof copy);
+    }
+    return asks_put(keeper, &ask, IPC_MAKE_MAIL, &question);
+}
+
+/* ---- the answer ---- */
+
+/* When the row is looked at again once this mail is out. */
+static void set_next_due(struct keeper *keeper, struct store_recipient *row)
+{
+    const struct settings_delivery *delivery = &keeper->settings->delivery;
+    struct store_portal_copy copy;
+    int64_t now_ms = clock_unix_ms();
+
+    row->due_ms = RECIPIENT_NOT_DUE;
+    if (row->owes != 0) {
+        row->due_ms = schedule_stamp(keeper, now_ms);
+    } else if (state_is_in_portal((enum recipient_state)row->state)) {
+        if (store_portal_get(keeper->store, row->message, row->number, &copy))
+            row->due_ms = copy.expires_ms;
+        explicit_bzero(&copy, sizeof copy);
+    } else if (row->state == STATE_DEFERRED || row->state == STATE_PLANNED) {
+        row->due_ms = now_ms + retry_delay_ms(row->attempts, delivery->retry_first_ms,
+                                              delivery->retry_max_ms, row->message);
+    }
+}
+
+static bool prepare(struct keeper *keeper, struct task *task, const union ipc_any *message,
+                    struct err *err)
+{
+    (void)task;
+    return spool_sync(keeper->queue_syncer, &message->mail_made.content, err);
+}
+
+static void run(struct keeper *keeper, struct task *task, const union ipc_any *answer)
+{
+    const struct ask *ask = task->context;
+    enum recipient_owes what = (enum recipient_owes)ask->a;
+    struct store_message message;
+    struct store_recipient row;
+    char to_cstr[ADDRESS_MAX_BYTES + 1], id_text[ID_TEXT_SIZE];
+    struct slice texts[2];
+
+    if (!store_message_get(keeper->store, ask->message, &message) ||
+        !store_recipient_get(keeper->store, ask->message, ask->number, &row) ||
+        !slice_to_cstr(store_address_get(keeper->store, message.sender), to_cstr,
+                       sizeof to_cstr))
+        return;
+    if ((row.owes & (unsigned)what) != 0) {
+        accept_write_own(keeper,
+                         &(struct accept_own){.message = ask->b,
+                                              .kind = mail_kind(what),
+                                              .account = message.account,
+                                              .to = slice_from_cstr(to_cstr),
+                                              .header_id = answer->mail_made.header_id,
+                                              .content = &answer->mail_made.content,
+                                              .parent = ask->message,
+                                              .parent_number = ask->number,
+                                              .about_secure =
+                                                  (row.flags & RECIPIENT_SECURE) != 0});
+        id_write(ask->b, id_text);
+        texts[0] = slice_from_cstr(what == OWES_RECEIPT   ? "receipt"
+                                   : what == OWES_FAILURE ? "failure report"
+                                   : what == OWES_DELAY   ? "delay report"
+                                                          : "success report");
+        texts[1] = slice_from_cstr(id_text);
+        story_tell(keeper, row.message, (int64_t)row.number, EVENT_MAIL_MADE, texts, 2);
+        row.owes &= ~(unsigned)what;
+    }
+    set_next_due(keeper, &row);
+    store_recipient_update(keeper->store, &row);
+    results_settle(keeper, &row);
+}
+
+static void refuse(struct keeper *keeper, struct task *task, const union ipc_any *answer,
+                   const struct err *why)
+{
+    const struct ask *ask = task->context;
+
+    (void)answer;
+    (void)why;
+    schedule_rest(keeper, ask->message, ask->number, REST_MS);
+}
+
+static void release(struct keeper *keeper, struct task *task)
+{
+    (void)keeper;
+    free(task->context);
+}
+
+static const struct task_kind kind_mail = {.name_cstr = "mail",
+                                           .is_lazy = true,
+                                           .prepare = prepare,
+                                           .run = run,
+                                           .refuse = refuse,
+                                           .release = release};
+
+static void on_made(struct keeper *keeper, const struct ask *ask, enum ipc_type type,
+                    const union ipc_any *answer)
+{
+    struct ask *kept;
+
+    if (answer == NULL || type != IPC_MAIL_MADE || !answer->mail_made.ok) {
+        LOG(LOG_WARN, "keeper.mail_not_made", log_id("message", ask->message));
+        schedule_rest(keeper, ask->message, ask->number, REST_MS);
+        return;
+    }
+    kept = malloc(sizeof *kept);
+    must(kept != NULL);
+    *kept = *ask;
+    inbox_put_own(keeper, &kind_mail, type, answer, kept, 0, 0, 0);
+}
+
+void mail_work(struct keeper *keeper, struct item *item, const struct store_message *message)
+{
+    struct store_recipient row;
+
+    if (!asks_have_room(keeper)) {
+        schedule_wait_for_scribe(keeper, item);
+        return;
+    }
+    if (!store_recipient_get(keeper->store, item->message, item->number, &row) ||
+        !ask_for_mail(keeper, message, &row, first_owed(row.owes)))
+        schedule_rest(keeper, item->message, item->number, REST_MS);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Facts for the planner: what the settings, the message and earlier connections say about one
+ * recipient. Live mail and `postern explain` both come through here.
+ */
+#ifndef KEEPER_PLAN_H
+#define KEEPER_PLAN_H
+
+#include "keeper/domains.h"
+#include "policy/plan.h"
+#include "settings/settings.h"
+
+struct keeper;
+
+struct plan_question {
+    uint64_t kind; /* enum message_kind */
+    struct slice account;
+    struct slice address;        /* the recipient */
+    const struct domain *domain; /* NULL: nothing is known of it */
+    unsigned encrypt;            /* as ipc accept.encrypt */
+    bool requiretls;
+    bool about_secure; /* a DSN or receipt about a protected message */
+    bool is_replan;
+};
+
+void plan_ask(struct keeper *keeper, const struct plan_question *question,
+              struct verdict *verdict_out);
+
+/* The account of this name; NULL: gone from the settings (then defaults that protect are used). */
+const struct settings_account *plan_account(const struct keeper *keeper, struct slice name);
+/* What stands behind the last '@'; empty when there is none. */
+struct slice address_domain(struct slice address);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keeper/replan.h"
+
+#include "keeper/internal.h"
+#include "keeper/plan.h"
+#include "keeper/results.h"
+
+static enum recipient_move move_for(enum method method)
+{
+    switch (method) {
+    case METHOD_DROP:
+        return MOVE_DROP;
+    case METHOD_FAIL:
+        return MOVE_FAIL;
+    case METHOD_NONE:
+    case METHOD_REGULAR:
+    case METHOD_TLS:
+    case METHOD_OPENPGP:
+    case METHOD_SMIME:
+    case METHOD_PORTAL:
+    case METHOD_COUNT:
+        break;
+    }
+    return MOVE_PLAN;
+}
+
+void replan_write(struct keeper *keeper, struct store_recipient *row)
+{
+    struct store_message message;
+    struct story_message story;
+    struct verdict verdict;
+    struct slice texts[2];
+    bool has_sender;
+
+    if (!store_message_get(keeper->store, row->message, &message) ||
+        !store_recipient_get(keeper->store, row->message, row->number, row))
+        return;
+    story = story_message_of(&message);
+    plan_ask(keeper,
+             &(struct plan_question){
+                 .kind = message.kind,
+                 .account = message.account,
+                 .address = store_address_get(keeper->store, row->address),
+                 .domain = domain_get(keeper, row->domain),
+                 .encrypt = message_flag_bits(message.flags, MESSAGE_ENCRYPT_SHIFT, 2),
+                 .requiretls = (message.flags & MESSAGE_REQUIRETLS) != 0,
+                 .about_secure = (message.flags & MESSAGE_ABOUT_SECURE) != 0,
+                 .is_replan = row->unproved_ms != 0},
+             &verdict);
+    has_sender = message.sender != 0 &&
+                 (message.kind == KIND_SUBMITTED || message.kind == KIND_INBOUND);
+    row->method = verdict.method;
+    row->requirement = verdict.requirement;
+    row->reasons = slice_from_cstr(verdict.reasons_cstr);
+    row->attempts = 0;
+    row->unproved_ms = 0;
+    row->flags |= RECIPIENT_REPLANNED | (verdict.is_secure ? RECIPIENT_SECURE : 0U);
+    if (verdict.method == METHOD_FAIL && results_reports(row, has_sender, OWES_FAILURE))
+        row->owes |= OWES_FAILURE;
+    row->due_ms = verdict.method == METHOD_DROP || (verdict.method == METHOD_FAIL && row->owes == 0)
+                      ? RECIPIENT_NOT_DUE
+                      : schedule_stamp(keeper, clock_unix_ms());
+    store_recipient_put(keeper->store, row);
+    texts[0] = slice_from_cstr(method_name(verdict.method));
+    texts[1] = row->reasons;
+    story_tell(keeper, row->message, (int64_t)row->number, EVENT_PLANNED, texts, 2);
+    story_move(keeper, &story, row, move_for(verdict.method));
+    row->reasons = slice_of("", 0);
+}

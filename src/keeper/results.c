@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keeper/results.h"
+
+#include "base/log.h"
+#include "crypto/random.h"
+#include "keeper/internal.h"
+#include "keeper/portal_copy.h"
+#include "keeper/replan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { EVIDENCE_TEXTS = 13, NUMBER_TEXT_SIZE = 24 };
+
+int64_t retry_delay_ms(unsigned attempts, int64_t first_ms, int64_t max_ms, uint64_t random)
+{
+    int64_t delay_ms = first_ms < 1 ? 1 : first_ms;
+
+    for (unsigned i = 1; i < attempts && delay_ms < max_ms; i++)
+        delay_ms *= 2;
+    if (delay_ms > max_ms)
+        delay_ms = max_ms;
+    return delay_ms - delay_ms / 4 + (int64_t)(random % (uint64_t)(delay_ms / 2 + 1));
+}
+
+bool results_reports(const struct store_recipient *row, bool has_sender, enum recipient_owes what)
+{
+    if (!has_sender || (row->notify & 1) != 0)
+        return false;
+    switch (what) {
+    case OWES_FAILURE:
+        return row->notify == 0 || (row->notify & 4) != 0;
+    case OWES_DELAY:
+        return row->notify == 0 || (row->notify & 8) != 0;
+    case OWES_SUCCESS:
+        return (row->notify & 2) != 0;
+    case OWES_RECEIPT:
+        break;
+    }
+    return true;
+}
+
+/* ---- after the commit ---- */
+
+static void after_done(struct keeper *keeper, uint64_t message, uint64_t number, uint64_t unused)
+{
+    (void)unused;
+    schedule_done(keeper, message, number);
+}
+
+static void after_add(struct keeper *keeper, uint64_t message, uint64_t number, uint64_t domain)
+{
+    schedule_add(keeper, message, number, domain);
+}
+
+static void after_note(struct keeper *keeper, uint64_t due_ms, uint64_t b, uint64_t c)
+{
+    (void)b;
+    (void)c;
+    schedule_note_due(keeper, (int64_t)due_ms);
+}
+
+void results_settle(struct keeper *keeper, const struct store_recipient *row)
+{
+    inbox_after(keeper, after_done, row->message, row->number, 0);
+    if (row->due_ms == RECIPIENT_NOT_DUE)
+        return;
+    if (row->due_ms <= schedule_stamp(keeper, clock_unix_ms()))
+        inbox_after(keeper, after_add, row->message, row->number, row->domain);
+    else
+        inbox_after(keeper, after_note, (uint64_t)row->due_ms, 0, 0);
+}
+
+/* ---- one recipient's result ---- */
+
+struct evidence {
+    struct slice texts[EVIDENCE_TEXTS + 1]; /* with room for again_ms */
+    char code_cstr[NUMBER_TEXT_SIZE], again_cstr[NUMBER_TEXT_SIZE];
+};
+
+static void fill_evidence(const struct ipc_delivered *delivered, const struct ipc_result *result,
+                          struct evidence *evidence_out)
+{
+    struct slice *at = evidence_out->texts;
+    enum proof_level level =
+        delivered->level < PROOF_COUNT ? (enum proof_level)delivered->level : PROOF_NONE;
+
+    snprintf(evidence_out->code_cstr, NUMBER_TEXT_SIZE, "%u", (unsigned)result->code);
+    *at++ = delivered->mx;
+    *at++ = delivered->mx_address;
+    *at++ = delivered->tls;
+    *at++ = delivered->cipher;
+    *at++ = delivered->certificate;
+    *at++ = delivered->names;
+    *at++ = delivered->mx_address.len == 0 ? S("") : slice_from_cstr(proof_level_name(level));
+    *at++ = delivered->unverified_why;
+    *at++ = delivered->reused ? S("yes") : S("");
+    *at++ = result->code == 0 ? S("") : slice_from_cstr(evidence_out->code_cstr);
+    *at++ = result->enhanced;
+    *at++ = result->reply;
+    *at++ = delivered->trail;
+}
+
+static void tell(struct keeper *keeper, const struct store_recipient *row, enum event_kind kind,
+                 struct evidence *evidence, int64_t again_ms)
+{
+    size_t count = EVIDENCE_TEXTS;
+
+    if (again_ms != 0) {
+        snprintf(evidence->again_cstr, NUMBER_TEXT_SIZE, "%lld", (long long)again_ms);
+        evidence->texts[count++] = slice_from_cstr(evidence->again_cstr);
+    }
+    story_tell(keeper, row->message, (int64_t)row->number, kind, evidence->texts, count);
+}
+
+static void on_delivered(struct keeper *keeper, const struct job *job,
+                         struct store_recipient *row, struct evidence *evidence)
+{
+    tell(keeper, row, EVENT_DELIVERED, evidence, 0);
+    if (results_reports(row, job->has_sender, OWES_SUCCESS))
+        row->owes |= OWES_SUCCESS;
+    row->due_ms = row->owes != 0 ? schedule_stamp(keeper, clock_unix_ms()) : RECIPIENT_NOT_DUE;
+    story_move(keeper, &job->message, row, MOVE_SENT);
+    if (job->kind == KIND_NOTICE)
+        portal_notice_sent(keeper, job->parent, job->parent_number, job->message.id);
+}
+
+static void on_failed(struct keeper *keeper, const struct job *job, struct store_recipient *row,
+                      struct evidence *evidence)
+{
+    tell(keeper, row, EVENT_FAILED, evidence, 0);
+    if (results_reports(row, job->has_sender, OWES_FAILURE))
+        row->owes |= OWES_FAILURE;
+    row->due_ms = row->owes != 0 ? schedule_stamp(keeper, clock_unix_ms()) : RECIPIENT_NOT_DUE;
+    story_move(keeper, &job->message, row, MOVE_FAIL);
+    if (job->kind == KIND_NOTICE)
+        portal_notice_bounced(keeper, job->parent, job->parent_number, job->message.id);
+}
+
+static void on_later(struct keeper *keeper, const struct job *job, struct store_recipient *row,
+                     struct evidence *evidence, enum event_kind kind)
+{
+    const struct settings_delivery *delivery = &keeper->settings->delivery;
+    int64_t now_ms = clock_unix_ms(), age_ms = now_ms - job->accepted_ms;
+
+    if (age_ms >= delivery->expire_ms) {
+        on_failed(keeper, job, row, evidence);
+        return;
+    }
+    row->attempts++;
+    row->due_ms = now_ms + retry_delay_ms(row->attempts, delivery->retry_first_ms,
+                                          delivery->retry_max_ms, random_u64());
+    tell(keeper, row, kind, evidence, row->due_ms);
+    if (age_ms >= delivery->delay_notice_ms && (row->flags & RECIPIENT_DELAY_SAID) == 0 &&
+        results_reports(row, job->has_sender, OWES_DELAY)) {
+        row->flags |= RECIPIENT_DELAY_SAID;
+        row->owes |= OWES_DELAY;
+        row->due_ms = schedule_stamp(keeper, now_ms);
+    }
+    story_move(keeper, &job->message, row, MOVE_LATER);
+}
+
+/*
+ * The proof was not to be had. A domain that has shown it before gets time to come back; then, or when
+ * it never had it, another method is chosen.
+ */
+static void on_not_proved(struct keeper *keeper, const struct job *job,
+                          struct store_recipient *row, struct evidence *evidence,
+                          enum domain_tls before)
+{
+    int64_t now_ms = clock_unix_ms();
+
+    if (row->unproved_ms == 0)
+        row->unproved_ms = now_ms;
+    if (!policy_replan_now(before, now_ms - row->unproved_ms, job->tls_retry_ms)) {
+        on_later(keeper, job, row, evidence, EVENT_NOT_PROVED);
+        return;
+    }
+    tell(keeper, row, EVENT_NOT_PROVED, evidence, 0);
+    domain_learn(keeper, job->domain, PROOF_NONE, true, evidence->texts[0], evidence->texts[7]);
+    store_recipient_update(keeper->store, row);
+    replan_write(keeper, row);
+}
+
+static void apply(struct keeper *keeper, const struct job *job, struct store_recipient *row,
+                  const struct ipc_delivered *delivered, const struct ipc_result *result,
+                  enum domain_tls before)
+{
+    struct evidence evidence;
+
+    fill_evidence(delivered, result, &evidence);
+    switch (result->outcome < OUTCOME_COUNT ? (enum delivery_outcome)result->outcome
+                                            : OUTCOME_TEMPORARY) {
+    case OUTCOME_DELIVERED:
+        on_delivered(keeper, job, row, &evidence);
+        break;
+    case OUTCOME_TEMPORARY:
+    case OUTCOME_COUNT:
+        on_later(keeper, job, row, &evidence, EVENT_DEFERRED);
+        break;
+    case OUTCOME_PERMANENT:
+        on_failed(keeper, job, row, &evidence);
+        break;
+    case OUTCOME_NOT_PROVED:
+        on_not_proved(keeper, job, row, &evidence, before);
+        break;
+    }
+    results_settle(keeper, row);
+}
+
+/* ---- a job's results ---- */
+
+static struct ipc_result result_of(const struct ipc_delivered *delivered, uint64_t number)
+{
+    struct slice rest = delivered->results;
+    struct ipc_result item;
+
+    while (ipc_list_next(&rest, IPC_RESULT, &item) == PROGRESS_DONE)
+        if (item.recipient == number + 1)
+            return item;
+    return (struct ipc_result){.recipient = number + 1,
+                               .outcome = OUTCOME_TEMPORARY,
+                               .enhanced = S(""),
+                               .reply = S("the courier gave no result")};
+}
+
+static bool has_delivered(const struct ipc_delivered *delivered)
+{
+    struct slice rest = delivered->results;
+    struct ipc_result item;
+
+    while (ipc_list_next(&rest, IPC_RESULT, &item) == PROGRESS_DONE)
+        if (item.outcome == OUTCOME_DELIVERED)
+            return true;
+    return false;
+}
+
+static void run_results(struct keeper *keeper, struct task *task, const union ipc_any *message)
+{
+    const struct ipc_delivered *delivered = &message->delivered;
+    const struct job *job = task->context;
+    enum domain_tls before =
+        domain_tls_state(job->domain, job->proof_needed, clock_unix_ms());
+
+    /* Also when a route was taken: that is the way that this domain's mail goes. */
+    if (has_delivered(delivered) && delivered->level < PROOF_COUNT)
+        domain_learn(keeper, job->domain, (enum proof_level)delivered->level, false,
+                     delivered->mx, delivered->unverified_why);
+    for (size_t i = 0; i < job->count; i++) {
+        struct store_recipient row = job->rows[i]; /* a copy: this may run again */
+        struct ipc_result result = result_of(delivered, row.number);
+
+        apply(keeper, job, &row, delivered, &result, before);
+    }
+}
+
+static void release_job(struct keeper *keeper, struct task *task)
+{
+    struct job *job = task->context;
+
+    job_free(keeper, &job);
+}
+
+static const struct task_kind kind_results = {
+    .name_cstr = "results", .is_lazy = true, .run = run_results, .release = release_job};
+
+void results_take(struct keeper *keeper, struct peer *peer, enum ipc_type type,
+                  const union ipc_any *message)
+{
+    struct job *job = deliver_take_job(keeper, peer->id, message->delivered.job);
+
+    if (job == NULL) {
+        LOG(LOG_WARN, "keeper.job_unknown", log_u64("job", message->delivered.job));
+        return;
+    }
+    inbox_put_own(keeper, &kind_results, type, message, job, 0, 0, 0);
+    schedule_wake(keeper);
+}
+
+void results_put_local(struct keeper *keeper, struct job *job, enum delivery_outcome outcome,
+                       struct slice enhanced, struct slice reply)
+{
+    struct ipc_delivered delivered = {.job = job->id};
+    struct buffer list;
+
+    buffer_init(&list, 1 << 20);
+    for (size_t i = 0; i < job->count; i++) {
+        struct ipc_result result = {.recipient = job->rows[i].number + 1,
+                                    .outcome = outcome,
+                                    .enhanced = enhanced,
+                                    .reply = reply};
+
+        must(ipc_list_append(&list, IPC_RESULT, &result));
+    }
+    delivered.results = buffer_view(&list);
+    inbox_put_own(keeper, &kind_results, IPC_DELIVERED, &delivered, job, 0, 0, 0);
+    buffer_deinit(&list);
+}
+
+/* ---- work of the keeper alone ---- */
+
+static void give_up(struct keeper *keeper, const struct store_message *message,
+                    struct store_recipient *row)
+{
+    struct job job = {.message = story_message_of(message),
+                      .kind = message->kind,
+                      .parent = message->parent,
+                      .parent_number = message->parent_number,
+                      .has_sender = message->sender != 0 && (message->kind == KIND_SUBMITTED ||
+                                                             message->kind == KIND_INBOUND)};
+    struct evidence evidence;
+
+    fill_evidence(&(struct ipc_delivered){.mx = S("")},
+                  &(struct ipc_result){.enhanced = S("4.4.7"),
+                                       .reply = S("it could not be delivered in time")},
+                  &evidence);
+    on_failed(keeper, &job, row, &evidence);
+    results_settle(keeper, row);
+}
+
+static void run_work(struct keeper *keeper, struct task *task, const union ipc_any *unused)
+{
+    enum work work = (enum work)task->c;
+    struct store_message message;
+    struct store_recipient row;
+
+    (void)unused;
+    if (!store_message_get(keeper->store, task->a, &message) ||
+        !store_recipient_get(keeper->store, task->a, task->b, &row)) {
+        inbox_after(keeper, after_done, task->a, task->b, 0);
+        return;
+    }
+    if (work == WORK_TOO_OLD) {
+        give_up(keeper, &message, &row);
+    } else if (work == WORK_REPLAN) {
+        replan_write(keeper, &row);
+        results_settle(keeper, &row);
+    } else {
+        portal_expire(keeper, &message, &row);
+        results_settle(keeper, &row);
+    }
+}
+
+static const struct task_kind kind_work = {
+    .name_cstr = "work", .is_lazy = true, .run = run_work};
+
+void results_put_work(struct keeper *keeper, struct item *item, enum work work)
+{
+    inbox_put_own(keeper, &kind_work, IPC_NONE, NULL, NULL, item->message, item->number,
+                  (uint64_t)work);
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keeper/schedule.h"
+
+#include "keeper/internal.h"
+
+#include <stdlib.h>
+
+enum {
+    PAGE_ROWS = 1000,
+    PAGE_EVERY_MS = 100,
+    WINDOW_LOW = ITEMS_MAX / 2, /* page in below this */
+    WAITING_CHECK_MS = 1000,
+    IDLE_CHECK_MS = 60000, /* the wall clock may jump: look at least so often */
+};
+
+static void on_timer(void *context);
+
+void schedule_init(struct keeper *keeper)
+{
+    struct schedule *schedule = &keeper->schedule;
+
+    *schedule = (struct schedule){0};
+    map_init(&schedule->items);
+    list_init(&schedule->turns);
+    list_init(&schedule->waiting);
+    schedule->timer = loop_timer_new(keeper->loop, on_timer, keeper);
+    loop_timer_set(schedule->timer, 0);
+}
+
+void schedule_deinit(struct keeper *keeper)
+{
+    struct schedule *schedule = &keeper->schedule;
+    size_t position = 0;
+    uint64_t key;
+    struct item *item, *next;
+
+    while ((item = map_next(&schedule->items, &position, &key)) != NULL)
+        for (; item != NULL; item = next) {
+            next = item->next_same;
+            free(item);
+        }
+    map_deinit(&schedule->items);
+    loop_timer_free(&schedule->timer);
+}
+
+/* ---- the window ---- */
+
+static uint64_t key_of(uint64_t message, uint64_t number)
+{
+    uint64_t key = message + number * UINT64_C(0x9E3779B97F4A7C15);
+
+    return key == 0 ? 1 : key;
+}
+
+struct item *schedule_find(struct keeper *keeper, uint64_t message, uint64_t number)
+{
+    struct item *item = map_get(&keeper->schedule.items, key_of(message, number));
+
+    while (item != NULL && (item->message != message || item->number != number))
+        item = item->next_same;
+    return item;
+}
+
+bool schedule_is_working(struct keeper *keeper, uint64_t message, uint64_t number)
+{
+    struct item *item = schedule_find(keeper, message, number);
+
+    return item != NULL && item->place == ITEM_WORKING;
+}
+
+static void make_ready(struct schedule *schedule, struct item *item, bool in_front)
+{
+    item->place = ITEM_READY;
+    if (in_front)
+        list_push_front(&item->domain->ready, &item->link);
+    else
+        list_push_back(&item->domain->ready, &item->link);
+    if (!list_is_linked(&item->domain->turn))
+        list_push_back(&schedule->turns, &item->domain->turn);
+}
+
+static void insert(struct keeper *keeper, uint64_t message, uint64_t number,
+                   struct domain *domain)
+{
+    struct schedule *schedule = &keeper->schedule;
+    uint64_t key = key_of(message, number);
+    struct item *item = calloc(1, sizeof *item);
+
+    must(item != NULL);
+    item->message = message;
+    item->number = number;
+    item->domain = domain;
+    item->next_same = map_get(&schedule->items, key);
+    map_put(&schedule->items, key, item);
+    schedule->count++;
+    make_ready(schedule, item, false);
+}
+
+static void leave_turns(struct domain *domain)
+{
+    if (list_is_empty(&domain->ready))
+        list_remove(&domain->turn);
+}
+
+static void forget(struct keeper *keeper, struct item *item)
+{
+    struct schedule *schedule = &keeper->schedule;
+    uint64_t key = key_of(item->message, item->number);
+    struct item *first = map_get(&schedule->items, key), *before = first;
+
+    if (first == item) {
+        if (item->next_same != NULL)
+            map_put(&schedule->items, key, item->next_same);
+        else
+            map_take(&schedule->items, key);
+    } else {
+        while (before->next_same != item)
+            before = before->next_same;
+        before->next_same = item->next_same;
+    }
+    list_remove(&item->link);
+    leave_turns(item->domain);
+    schedule->count--;
+    free(item);
+}
+
+int64_t schedule_stamp(const struct keeper *keeper, int64_t now_ms)
+{
+    int64_t loaded_ms = keeper->schedule.loaded.due_ms;
+
+    return now_ms > loaded_ms ? now_ms : loaded_ms + 1;
+}
+
+void schedule_add(struct keeper *keeper, uint64_t message, uint64_t number, uint64_t domain_id)
+{
+    struct schedule *schedule = &keeper->schedule;
+    struct item *item = schedule_find(keeper, message, number);
+    struct domain *domain;
+
+    if (item != NULL) {
+        if (item->place == ITEM_WORKING)
+            make_ready(schedule, item, false);
+    } else if (!schedule->is_all_loaded || schedule->count >= ITEMS_MAX) {
+        schedule->is_all_loaded = false;
+    } else if ((domain = domain_get(keeper, domain_id)) != NULL) {
+        insert(keeper, message, number, domain);
+    }
+    schedule_wake(keeper);
+}
+
+void schedule_note_due(struct keeper *keeper, int64_t due_ms)
+{
+    struct schedule *schedule = &keeper->schedule;
+
+    if (due_ms == RECIPIENT_NOT_DUE)
+        return;
+    if (schedule->next_due_ms == RECIPIENT_NOT_DUE || due_ms < schedule->next_due_ms) {
+        schedule->next_due_ms = due_ms;
+        schedule_wake(keeper);
+    }
+}
+
+void schedule_done(struct keeper *keeper, uint64_t message, uint64_t number)
+{
+    struct item *item = schedule_find(keeper, message, number);
+
+    if (item != NULL)
+        forget(keeper, item);
+}
+
+void schedule_back(struct keeper *keeper, struct item *item)
+{
+    make_ready(&keeper->schedule, item, true);
+    schedule_wake(keeper);
+}
+
+void schedule_wait_for_scribe(struct keeper *keeper, struct item *item)
+{
+    item->place = ITEM_WAITING;
+    item->rests_until_ms = 0;
+    list_push_back(&keeper->schedule.waiting, &item->link);
+}
+
+void schedule_rest(struct keeper *keeper, uint64_t message, uint64_t number, int64_t rest_ms)
+{
+    struct item *item = schedule_find(keeper, message, number);
+
+    if (item == NULL || item->place != ITEM_WORKING)
+        return;
+    schedule_wait_for_scribe(keeper, item);
+    item->rests_until_ms = loop_now_ms() + rest_ms;
+    schedule_wake(keeper);
+}
+
+void schedule_forget_ready(struct keeper *keeper, struct domain *domain)
+{
+    struct list_link *link = list_first(&domain->ready), *next;
+
+    for (; link != NULL; link = next) {
+        next = list_next(&domain->ready, link);
+        forget(keeper, LIST_ELEMENT(link, struct item, link));
+    }
+}
+
+/* ---- paging ---- */
+
+static size_t take_page(struct keeper *keeper, int64_t until_ms)
+{
+    struct schedule *schedule = &keeper->schedule;
+    struct store_due page[PAGE_ROWS];
+    size_t count = store_recipient_due(keeper->store, &schedule->loaded, until_ms, page, PAGE_ROWS);
+
+    for (size_t i = 0; i < count; i++) {
+        struct domain *domain = domain_get(keeper, page[i].domain);
+
+        if (domain != NULL && schedule_find(keeper, page[i].message, page[i].number) == NULL)
+            insert(keeper, page[i].message, page[i].number, domain);
+        schedule->loaded = page[i];
+    }
+    return count;
+}
+
+/* Bring what is due into the window, as far as there is room. */
+static void page_in(struct keeper *keeper)
+{
+    struct schedule *schedule = &keeper->schedule;
+    int64_t now_ms = clock_unix_ms();
+
+    /* The clock was set back: nothing may hide behind the mark. */
+    if (schedule->loaded.due_ms > now_ms + 1000)
+        schedule->loaded = (struct store_due){.due_ms = now_ms};
+    schedule->is_all_loaded = false;
+    while (schedule->count < ITEMS_MAX)
+        if (take_page(keeper, now_ms) < PAGE_ROWS) {
+            schedule->is_all_loaded = true;
+            break;
+        }
+    if (!schedule->is_all_loaded)
+        return;
+    if (schedule->loaded.due_ms < now_ms)
+        schedule->loaded = (struct store_due){.due_ms = now_ms};
+    schedule->next_due_ms = store_recipient_next_due(keeper->store, schedule->loaded.due_ms);
+}
+
+static bool is_paging_due(struct keeper *keeper)
+{
+    struct schedule *schedule = &keeper->schedule;
+    int64_t now_ms = loop_now_ms();
+
+    if (now_ms - schedule->paged_ms < PAGE_EVERY_MS && schedule->paged_ms != 0)
+        return false;
+    if (schedule->paged_ms == 0)
+        return true;
+    if (!schedule->is_all_loaded)
+        return schedule->count < WINDOW_LOW;
+    return schedule->next_due_ms != RECIPIENT_NOT_DUE &&
+           schedule->next_due_ms <= clock_unix_ms();
+}
+
+/* ---- giving work out ---- */
+
+/* Take the first item and those behind it of the same message. */
+static size_t take_items(struct domain *domain, struct item **items_out)
+{
+    size_t count = 0;
+
+    while (count < ITEMS_PER_JOB) {
+        struct list_link *link = list_first(&domain->ready);
+        struct item *item = LIST_ELEMENT(link, struct item, link);
+
+        if (link == NULL || (count > 0 && item->message != items_out[0]->message))
+            break;
+        list_remove(link);
+        item->place = ITEM_WORKING;
+        items_out[count++] = item;
+    }
+    leave_turns(domain);
+    return count;
+}
+
+static void give_out(struct keeper *keeper)
+{
+    struct schedule *schedule = &keeper->schedule;
+    struct item *items[ITEMS_PER_JOB];
+    struct list blocked;
+    struct list_link *link;
+
+    list_init(&blocked);
+    while ((link = list_take_first(&schedule->turns)) != NULL) {
+        struct domain *domain = LIST_ELEMENT(link, struct domain, turn);
+        size_t count;
+
+        if (!deliver_has_place(keeper, domain)) {
+            list_push_back(&blocked, link);
+            if (!deliver_has_any_place(keeper))
+                break;
+            continue;
+        }
+        count = take_items(domain, items);
+        if (!list_is_empty(&domain->ready))
+            list_push_back(&schedule->turns, link);
+        if (count > 0)
+            deliver_work(keeper, domain, items, count);
+    }
+    while ((link = list_take_first(&blocked)) != NULL)
+        list_push_back(&schedule->turns, link);
+}
+
+/* Items that waited for a scribe, or have rested, come to the front of their domains. */
+static void wake_waiting(struct keeper *keeper)
+{
+    struct schedule *schedule = &keeper->schedule;
+    struct list_link *link = list_first(&schedule->waiting), *next;
+    size_t room = asks_have_room(keeper) ? ASKS_PER_SCRIBE : 0;
+    int64_t now_ms = loop_now_ms();
+
+    for (; link != NULL && room > 0; link = next) {
+        struct item *item = LIST_ELEMENT(link, struct item, link);
+
+        next = list_next(&schedule->waiting, link);
+        if (item->rests_until_ms > now_ms)
+            continue;
+        list_remove(link);
+        make_ready(schedule, item, true);
+        room--;
+    }
+}
+
+static void arm(struct keeper *keeper)
+{
+    struct schedule *schedule = &keeper->schedule;
+    int64_t delay_ms = IDLE_CHECK_MS;
+
+    if (!schedule->is_all_loaded && schedule->count < WINDOW_LOW) {
+        delay_ms = PAGE_EVERY_MS;
+    } else if (schedule->next_due_ms != RECIPIENT_NOT_DUE) {
+        delay_ms = schedule->next_due_ms - clock_unix_ms();
+        if (delay_ms < PAGE_EVERY_MS)
+            delay_ms = PAGE_EVERY_MS;
+        if (delay_ms > IDLE_CHECK_MS)
+            delay_ms = IDLE_CHECK_MS;
+    }
+    if (!list_is_empty(&schedule->waiting) && delay_ms > WAITING_CHECK_MS)
+        delay_ms = WAITING_CHECK_MS;
+    loop_timer_set(schedule->timer, delay_ms);
+}
+
+static void on_timer(void *context)
+{
+    struct keeper *keeper = context;
+    struct schedule *schedule = &keeper->schedule;
+
+    if (is_paging_due(keeper)) {
+        page_in(keeper);
+        schedule->paged_ms = loop_now_ms();
+    }
+    if (!schedule->is_paused && !keeper->settings->hold_all) {
+        wake_waiting(keeper);
+        give_out(keeper);
+    }
+    arm(keeper);
+}
+
+void schedule_wake(struct keeper *keeper)
+{
+    loop_timer_set(keeper->schedule.timer, 0);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When what is worked on. The database's index over due_ms is the queue; memory holds a window of it:
+ * what is due now, at most ITEMS_MAX, in one list per domain. Domains take turns, so that a million
+ * messages to one do not make the others wait. What does not fit stays on disk and is paged in, by
+ * the order of due_ms, when the window has room.
+ *
+ * An item is in the window from schedule_add (or paging) until schedule_done, work under way
+ * included; that is how paging knows what it has already.
+ */
+#ifndef KEEPER_SCHEDULE_H
+#define KEEPER_SCHEDULE_H
+
+#include "keeper/domains.h"
+#include "os/loop.h"
+#include "store/recipient.h"
+
+struct keeper;
+
+enum { ITEMS_MAX = 60000, ITEMS_PER_JOB = 100 };
+
+enum item_place { ITEM_READY, ITEM_WAITING, ITEM_WORKING };
+
+struct item {
+    uint64_t message, number;
+    struct domain *domain;
+    struct list_link link; /* in domain->ready or schedule.waiting */
+    struct item *next_same;
+    enum item_place place;
+    int64_t rests_until_ms; /* loop clock; 0 = waits for a scribe only */
+};
+
+struct schedule {
+    struct map items;      /* by a hash of message and number */
+    size_t count;
+    struct list turns;     /* domains with something ready */
+    struct list waiting;   /* items that wait for a scribe, or rest */
+    struct store_due loaded; /* everything due up to here is in the window, or was */
+    bool is_all_loaded;      /* … and nothing due now is left on disk */
+    bool is_paused;          /* no work is given out: draining */
+    int64_t next_due_ms, paged_ms;
+    struct loop_timer *timer;
+};
+
+void schedule_init(struct keeper *keeper);
+void schedule_deinit(struct keeper *keeper);
+
+/* The due_ms to write into a row that is due at once: behind what was paged in already. */
+int64_t schedule_stamp(const struct keeper *keeper, int64_t now_ms);
+/* A row that is due now was committed. It may be left on disk when the window is full. */
+void schedule_add(struct keeper *keeper, uint64_t message, uint64_t number, uint64_t domain);
+/* A row that is due later was committed. */
+void schedule_note_due(struct keeper *keeper, int64_t due_ms);
+/* Work on it has ended (its row says how it goes on): forget it. */
+void schedule_done(struct keeper *keeper, uint64_t message, uint64_t number);
+/* Give an item back that could not be worked on: in front of its list. */
+void schedule_back(struct keeper *keeper, struct item *item);
+/* The item needs a scribe and none is free. */
+void schedule_wait_for_scribe(struct keeper *keeper, struct item *item);
+/* It could not be worked on now, its row is as before: not again before rest_ms. */
+void schedule_rest(struct keeper *keeper, uint64_t message, uint64_t number, int64_t rest_ms);
+struct item *schedule_find(struct keeper *keeper, uint64_t message, uint64_t number);
+/* True while it is being worked on. */
+bool schedule_is_working(struct keeper *keeper, uint64_t message, uint64_t number);
+/* Something changed (a place is free, an answer came): look again in this turn of the loop. */
+void schedule_wake(struct keeper *keeper);
+/* Forget what is ready of this domain: held. */
+void schedule_forget_ready(struct keeper *keeper, struct domain *domain);
+
+#endif

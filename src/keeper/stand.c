@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keeper/stand.h"
+
+#include "crypto/digest.h"
+#include "kit/run.h"
+#include "store/message.h"
+#include "store/recipient.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+static const char settings_cstr[] =
+    "hostname = \"mail.clinic.test\"\n"
+    "state = \"%s/state\"\nmaster_key = \"%s/master.key\"\n"
+    "account \"clinic\" {\n  organisation = \"The Clinic\"\n"
+    "  notice_from = \"Clinic <secure@clinic.test>\"\n"
+    "  recipient \"asked@portal.test\" { question = \"Pet?\" answer = \"Rex\" proof = answer }\n"
+    "}\n"
+    "domain \"clinic.test\" { account = \"clinic\" next_hop = \"inside.clinic.test\" }\n"
+    "user \"clerk@clinic.test\" { account = clinic password = \"$argon2id$v=19$m=65536,t=2,p=1$"
+    "c29tZXNhbHRzb21lc2Fs$YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY\" }\n"
+    "portal { url = \"https://portal.clinic.test\" address = \"127.0.0.1:8443\"\n"
+    "  certificate = \"/pc.pem\" key = \"/pk.pem\" }\n";
+
+/* ---- the played roles ---- */
+
+static const struct stand_outcome *outcome_of(const struct stand *stand, struct slice domain)
+{
+    static const struct stand_outcome good = {"", OUTCOME_DELIVERED, PROOF_VERIFIED, false};
+
+    for (size_t i = 0; i < stand->outcome_count; i++)
+        if (slice_equal(domain, slice_from_cstr(stand->outcomes[i].domain_cstr)))
+            return &stand->outcomes[i];
+    return &good;
+}
+
+static void on_deliver(struct stand *stand, const struct ipc_deliver *deliver)
+{
+    const struct stand_outcome *outcome = outcome_of(stand, deliver->domain);
+    struct ipc_delivered answer = {.job = deliver->job,
+                                   .mx = S("mx.example.test"),
+                                   .mx_address = S("192.0.2.1"),
+                                   .tls = S("TLSv1.3"),
+                                   .cipher = S("TLS_AES_256_GCM_SHA384"),
+                                   .certificate = S("ab12"),
+                                   .level = outcome->level};
+    struct slice rest = deliver->recipients;
+    struct ipc_recipient item;
+    struct buffer list;
+
+    stand->last_job = *deliver;
+    must(slice_to_cstr(deliver->mail_from, stand->last_from_cstr, 256));
+    must(slice_to_cstr(deliver->domain, stand->last_domain_cstr, 64));
+    if (outcome->is_silent)
+        return;
+    buffer_init(&list, 1 << 20);
+    while (ipc_list_next(&rest, IPC_RECIPIENT, &item) == PROGRESS_DONE) {
+        struct ipc_result result = {.recipient = item.recipient,
+                                    .outcome = outcome->outcome,
+                                    .code = outcome->outcome == OUTCOME_DELIVERED   ? 250
+                                            : outcome->outcome == OUTCOME_PERMANENT ? 550
+                                                                                    : 451,
+                                    .enhanced = S("2.0.0"),
+                                    .reply = S("as the stand says")};
+
+        must(slice_to_cstr(item.address, stand->last_to_cstr, 256));
+        must(ipc_list_append(&list, IPC_RESULT, &result));
+        stand->delivered++;
+    }
+    answer.results = buffer_view(&list);
+    must(ipc_send(stand->courier, IPC_DELIVERED, &answer));
+    buffer_deinit(&list);
+}
+
+struct content_ref stand_content(struct stand *stand, enum spool_kind kind, struct slice plain)
+{
+    struct spool_message *message = spool_message_begin(
+        kind == SPOOL_QUEUE ? stand->queue_writer : stand->portal_writer);
+    struct content_ref ref;
+    struct err err = {0};
+
+    must(spool_message_write(message, plain, &err));
+    must(spool_message_finish(&message, &ref, &err));
+    return ref;
+}
+
+static void on_make_copy(struct stand *stand, const struct ipc_make_portal_copy *wish)
+{
+    struct ipc_portal_copy_made made = {.ask = wish->ask, .ok = true};
+    uint8_t wrapped[KEYWRAP_BYTES] = {7}, salt[16] = {9};
+
+    stand->copies++;
+    stand->proof = (unsigned)wish->proof;
+    sha256(slice_of(&wish->ask, sizeof wish->ask), stand->lookup);
+    sha256(wish->answer, stand->verifier);
+    made.lookup = slice_of(stand->lookup, 32);
+    memset(made.share.bytes, 5, sizeof made.share.bytes);
+    made.wrapped = slice_of(wrapped, sizeof wrapped);
+    if (wish->proof == READER_PROOF_ANSWER) {
+        made.salt = slice_of(salt, sizeof salt);
+        made.verifier = slice_of(stand->verifier, 32);
+    }
+    made.copy = stand_content(stand, SPOOL_PORTAL, S("sealed copy"));
+    made.notice = stand_content(stand, SPOOL_QUEUE, S("you have a message"));
+    must(ipc_send(stand->scribe, IPC_PORTAL_COPY_MADE, &made));
+}
+
+static void on_make_mail(struct stand *stand, const struct ipc_make_mail *wish)
+{
+    struct ipc_mail_made made = {.ask = wish->ask, .ok = true, .header_id = S("x@clinic.test")};
+
+    stand->last_mail_kind = (unsigned)wish->kind;
+    stand->kinds_made[wish->kind]++;
+    must(slice_to_cstr(wish->to, stand->mail_to_cstr, sizeof stand->mail_to_cstr));
+    must(slice_to_cstr(wish->detail, stand->mail_detail_cstr, sizeof stand->mail_detail_cstr));
+    made.content = stand_content(stand, SPOOL_QUEUE, S("a mail of ours"));
+    must(ipc_send(stand->scribe, IPC_MAIL_MADE, &made));
+}
+
+static void on_scribe(void *context, struct ipc_channel *channel, enum ipc_type type,
+                      const union ipc_any *message)
+{
+    struct stand *stand = context;
+
+    (void)channel;
+    if (stand->scribe_is_dead)
+        return;
+    if (type == IPC_MAKE_PORTAL_COPY)
+        on_make_copy(stand, &message->make_portal_copy);
+    if (type == IPC_MAKE_MAIL)
+        on_make_mail(stand, &message->make_mail);
+    if (type == IPC_PASSWORD_VERIFY) {
+        struct ipc_password_verified verified = {
+            .ask = message->password_verify.ask,
+            .ok = slice_equal(message->password_verify.password, S("right"))};
+
+        stand->verifications++;
+        must(ipc_send(stand->scribe, IPC_PASSWORD_VERIFIED, &verified));
+    }
+    if (type == IPC_HASH_ANSWER) {
+        struct ipc_answer_hashed hashed = {.ask = message->hash_answer.ask, .ok = true};
+        uint8_t verifier[32];
+
+        sha256(message->hash_answer.answer, verifier);
+        hashed.verifier = slice_of(verifier, 32);
+        must(ipc_send(stand->scribe, IPC_ANSWER_HASHED, &hashed));
+    }
+}
+
+static void on_courier(void *context, struct ipc_channel *channel, enum ipc_type type,
+                       const union ipc_any *message)
+{
+    (void)channel;
+    if (type == IPC_DELIVER)
+        on_deliver(context, &message->deliver);
+}
+
+static void on_smtpd(void *context, struct ipc_channel *channel, enum ipc_type type,
+                     const union ipc_any *message)
+{
+    struct stand *stand = context;
+
+    (void)channel;
+    if (type == IPC_ACCEPT_RESULT) {
+        stand->last_code = (unsigned)message->accept_result.code;
+        stand->accepted += message->accept_result.ok ? 1 : 0;
+        stand->refused += message->accept_result.ok ? 0 : 1;
+    }
+    if (type == IPC_AUTH_RESULT) {
+        stand->auth = message->auth_result;
+        stand->auths++;
+    }
+}
+
+static void on_portal(void *context, struct ipc_channel *channel, enum ipc_type type,
+                      const union ipc_any *message)
+{
+    struct stand *stand = context;
+
+    (void)channel;
+    if (type == IPC_PORTAL_VIEW) {
+        stand->view = message->portal_view;
+        stand->views++;
+    }
+    if (type == IPC_PORTAL_OPENED) {
+        stand->opened = message->portal_opened;
+        must(slice_to_cstr(message->portal_opened.recipient, stand->opened_recipient_cstr, 256));
+        must(slice_to_cstr(message->portal_opened.sender, stand->opened_sender_cstr, 256));
+        if (message->portal_opened.session.len == 32)
+            memcpy(stand->session, message->portal_opened.session.at, 32);
+        stand->openings++;
+    }
+    if (type == IPC_PORTAL_DONE) {
+        stand->done = message->portal_done;
+        stand->dones++;
+    }
+}
+
+static void on_office(void *context, struct ipc_channel *channel, enum ipc_type type,
+                      const union ipc_any *message)
+{
+    struct stand *stand = context;
+
+    (void)channel;
+    if (type != IPC_CONTROL_RESULT)
+        return;
+    must(buffer_append(&stand->json, message->control_result.answer));
+    stand->json_is_whole = !message->control_result.more;
+}
+
+static void on_closed(void *context, struct ipc_channel *channel, const struct err *why)
+{
+    (void)context;
+    (void)channel;
+    (void)why;
+}
+
+/* ---- the stand itself ---- */
+
+static struct ipc_channel *play(struct stand *stand, enum ipc_role role, ipc_message_fn *fn)
+{
+    int fds[2];
+
+    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+    keeper_attach(stand->keeper, role, 0, fds[0]);
+    return ipc_channel_new(stand->loop, fds[1], fn, on_closed, stand);
+}
+
+static int open_folder(struct stand *stand, const char *name_cstr)
+{
+    char path_cstr[160];
+    int fd;
+
+    snprintf(path_cstr, sizeof path_cstr, "%s/state/%s", stand->folder_cstr, name_cstr);
+    fd = open(path_cstr, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    must(fd >= 0);
+    return fd;
+}
+
+void stand_start(struct stand *stand)
+{
+    struct err err = {0};
+
+    if (!keeper_open(stand->loop, stand->settings, 0, &stand->keeper, &err)) {
+        fprintf(stderr, "keeper_open: %s\n", err.text_cstr);
+        abort();
+    }
+    must(recipient_certificate_parse(keeper_certificate(stand->keeper), &stand->certificate,
+                                     &err));
+    stand->ids.maker = 5;
+    stand->queue_fd = open_folder(stand, "queue");
+    stand->portal_fd = open_folder(stand, "portal");
+    stand->queue_writer =
+        spool_writer_open(stand->queue_fd, SPOOL_QUEUE, &stand->ids, stand->certificate, NULL);
+    stand->portal_writer = spool_writer_open(stand->portal_fd, SPOOL_PORTAL, &stand->ids,
+                                             stand->certificate, NULL);
+    stand->smtpd = play(stand, ROLE_SMTPD, on_smtpd);
+    stand->courier = play(stand, ROLE_COURIER, on_courier);
+    stand->scribe = play(stand, ROLE_SCRIBE, on_scribe);
+    stand->portal = play(stand, ROLE_PORTAL, on_portal);
+    stand->office = play(stand, ROLE_OFFICE, on_office);
+}
+
+void stand_open(struct stand *stand, const char *more_cstr)
+{
+    char text_cstr[8192], key_cstr[256] = "postern-master-key-1 1 "
+                                          "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
+    struct err err = {0};
+    size_t len;
+
+    memset(stand, 0, sizeof *stand);
+    buffer_init(&stand->json, 64 << 20);
+    kit_make_folder(stand->folder_cstr);
+    len = (size_t)snprintf(text_cstr, sizeof text_cstr, settings_cstr, stand->folder_cstr,
+                           stand->folder_cstr);
+    snprintf(text_cstr + len, sizeof text_cstr - len, "%s", more_cstr);
+    if (!settings_parse(slice_from_cstr(text_cstr), "/test.conf", &stand->settings, &err)) {
+        fprintf(stderr, "settings: %s\n", err.text_cstr);
+        abort();
+    }
+    settings_file_put(stand->settings,
+                      slice_from_cstr(stand->settings->master_key.path_cstr),
+                      slice_from_cstr(key_cstr));
+    stand->loop = loop_new();
+    stand_start(stand);
+}
+
+static void stop(struct stand *stand)
+{
+    ipc_channel_free(&stand->smtpd);
+    ipc_channel_free(&stand->courier);
+    ipc_channel_free(&stand->scribe);
+    ipc_channel_free(&stand->portal);
+    ipc_channel_free(&stand->office);
+    spool_writer_close(&stand->queue_writer);
+    spool_writer_close(&stand->portal_writer);
+    close(stand->queue_fd);
+    close(stand->portal_fd);
+    recipient_certificate_free(&stand->certificate);
+}
+
+void stand_restart(struct stand *stand, bool hard)
+{
+    /* Hard: results that wait for company are lost, as in a crash. */
+    if (hard) {
+        inbox_deinit(&stand->keeper->inbox);
+        inbox_init(&stand->keeper->inbox, stand->keeper);
+    }
+    keeper_close(&stand->keeper);
+    stop(stand);
+    stand_start(stand);
+}
+
+void stand_close(struct stand *stand)
+{
+    keeper_close(&stand->keeper);
+    stop(stand);
+    settings_unref(&stand->settings);
+    loop_free(&stand->loop);
+    buffer_deinit(&stand->json);
+    kit_remove_folder(stand->folder_cstr);
+}
+
+static void pass_time(struct stand *stand)
+{
+    loop_run_once(stand->loop);
+    usleep(200);
+}
+
+void stand_run(struct stand *stand, int64_t ms)
+{
+    int64_t until_ms = loop_now_ms() + ms;
+
+    do
+        pass_time(stand);
+    while (loop_now_ms() < until_ms);
+}
+
+void stand_wait(struct stand *stand, const uint64_t *counter, uint64_t wanted)
+{
+    int64_t until_ms = loop_now_ms() + 2000;
+
+    while (*counter < wanted && loop_now_ms() < until_ms)
+        pass_time(stand);
+}
+
+void stand_outcome(struct stand *stand, const char *domain_cstr, enum delivery_outcome outcome,
+                   enum proof_level level)
+{
+    struct stand_outcome *row = &stand->outcomes[stand->outcome_count++];
+
+    must(stand->outcome_count <= COUNT_OF(stand->outcomes));
+    snprintf(row->domain_cstr, sizeof row->domain_cstr, "%s", domain_cstr);
+    row->outcome = outcome;
+    row->level = level;
+}
+
+uint64_t stand_submit(struct stand *stand, const struct stand_mail *mail)
+{
+    struct slice rest = slice_from_cstr(mail->to_cstr);
+    struct ipc_accept accept = {
+        .ask = 1,
+        .message = id_next(&stand->ids, clock_unix_ms()),
+        .kind = mail->kind,
+        .account = S("clinic"),
+        .user = S("clerk@clinic.test"),
+        .mail_from = slice_from_cstr(mail->from_cstr == NULL ? "clerk@clinic.test"
+                                                             : mail->from_cstr),
+        .envid = slice_from_cstr(mail->envid_cstr),
+        .received_by = S("ESMTPSA TLSv1.3 from 192.0.2.9"),
+        .header_id = S("original@clinic.test"),
+        .encrypt = mail->encrypt,
+        .receipt = mail->receipt,
+        .proof = mail->proof,
+        .answer = slice_from_cstr(mail->answer_cstr),
+    };
+    struct buffer list;
+
+    buffer_init(&list, 1 << 20);
+    while (rest.len > 0) {
+        struct ipc_recipient item = {.address = slice_cut(&rest, ' '), .notify = mail->notify};
+
+        must(ipc_list_append(&list, IPC_RECIPIENT, &item));
+    }
+    accept.recipients = buffer_view(&list);
+    accept.content = stand_content(stand, SPOOL_QUEUE, S("Subject: canary-subject\r\n\r\nx\r\n"));
+    must(ipc_send(stand->smtpd, IPC_ACCEPT, &accept));
+    buffer_deinit(&list);
+    return accept.message;
+}
+
+unsigned stand_state(struct stand *stand, uint64_t message, uint64_t number)
+{
+    struct store_recipient row;
+
+    return store_recipient_get(stand->keeper->store, message, number, &row) ? row.state : 0;
+}
+
+const char *stand_control(struct stand *stand, const char *request_cstr)
+{
+    struct ipc_control control = {.ask = 9, .request = slice_from_cstr(request_cstr)};
+    int64_t until_ms = loop_now_ms() + 2000;
+
+    buffer_clear(&stand->json);
+    stand->json_is_whole = false;
+    must(ipc_send(stand->office, IPC_CONTROL, &control));
+    while (!stand->json_is_whole && loop_now_ms() < until_ms)
+        pass_time(stand);
+    must(buffer_append_byte(&stand->json, '\0'));
+    return (const char *)buffer_view(&stand->json).at;
+}

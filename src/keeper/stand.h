@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A stand for tests and the bench: a keeper in a new folder below /tmp, with every other role played
+ * over socket pairs in the same process. The played scribe makes true sealed contents; the played
+ * courier answers by the recipient's domain. Not part of the program.
+ */
+#ifndef KEEPER_STAND_H
+#define KEEPER_STAND_H
+
+#include "keeper/internal.h"
+#include "spool/writer.h"
+
+enum { STAND_KEPT = 64 };
+
+struct stand {
+    struct loop *loop;
+    struct settings *settings;
+    struct keeper *keeper;
+    char folder_cstr[64];
+    struct ipc_channel *smtpd, *courier, *scribe, *portal, *office;
+    struct recipient_certificate *certificate;
+    struct id_maker ids;
+    int queue_fd, portal_fd;
+    struct spool_writer *queue_writer, *portal_writer;
+    /* What the courier says for a domain: set by stand_outcome; default delivered at VERIFIED. */
+    struct stand_outcome {
+        char domain_cstr[64];
+        enum delivery_outcome outcome;
+        enum proof_level level;
+        bool is_silent; /* never answers */
+    } outcomes[16];
+    size_t outcome_count;
+    /* What was seen. */
+    uint64_t accepted, refused, delivered, code_mails;
+    unsigned last_code;             /* of accept_result */
+    struct ipc_deliver last_job;    /* numbers only; texts below */
+    char last_from_cstr[256], last_to_cstr[256], last_domain_cstr[64], last_mail_cstr[64];
+    char mail_to_cstr[256], mail_detail_cstr[1100];
+    unsigned last_mail_kind;
+    unsigned kinds_made[KIND_COUNT];
+    uint8_t lookup[32]; /* of the last portal copy */
+    struct secret share;
+    uint8_t verifier[32];
+    unsigned proof; /* asked for the last portal copy */
+    unsigned copies;
+    struct ipc_portal_view view;
+    struct ipc_portal_opened opened;
+    char opened_recipient_cstr[256], opened_sender_cstr[256];
+    uint8_t session[32];
+    struct ipc_portal_done done;
+    struct ipc_auth_result auth;
+    unsigned views, openings, dones, auths, verifications;
+    bool scribe_is_dead;
+    struct buffer json;
+    bool json_is_whole;
+};
+
+/* Settings for tests; `more_cstr` is put behind them ("" = nothing). */
+void stand_open(struct stand *stand, const char *more_cstr);
+/* The keeper ends (as after a crash when `hard`: nothing is flushed) and starts again. */
+void stand_restart(struct stand *stand, bool hard);
+/* Start on a given folder. */
+void stand_start(struct stand *stand);
+void stand_close(struct stand *stand);
+/* Run the loop until `*counter` reaches `wanted` or two seconds have passed. */
+void stand_wait(struct stand *stand, const uint64_t *counter, uint64_t wanted);
+/* Run the loop for a while. */
+void stand_run(struct stand *stand, int64_t ms);
+void stand_outcome(struct stand *stand, const char *domain_cstr, enum delivery_outcome outcome,
+                   enum proof_level level);
+
+/* Seal content; the kind's segment. */
+struct content_ref stand_content(struct stand *stand, enum spool_kind kind,
+                                 struct slice plain);
+/* Submit a message from clerk@clinic.test: recipients separated by spaces; returns its id. */
+struct stand_mail {
+    const char *to_cstr, *answer_cstr, *envid_cstr;
+    unsigned kind, encrypt, notify, receipt, proof;
+    const char *from_cstr; /* NULL: clerk@clinic.test */
+};
+uint64_t stand_submit(struct stand *stand, const struct stand_mail *mail);
+/* The state of a recipient on disk. */
+unsigned stand_state(struct stand *stand, uint64_t message, uint64_t number);
+/* A control request; the answer is in stand->json. */
+const char *stand_control(struct stand *stand, const char *request_cstr);
+
+#endif
