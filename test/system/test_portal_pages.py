@@ -241,6 +241,7 @@ def test_reply_with_files(stand, browser):
     assert mail['To'] == 'ada@clinic.test' and mail['Reply-To'] == 'grete@mail.test'
     assert mail['From'].addresses[0].addr_spec == 'secure@clinic.test'
     assert mail['From'].addresses[0].display_name == 'grete@mail.test via secure portal'
+    assert mail['In-Reply-To'] == '<original-1@clinic.test>'
     assert mail['Message-ID'] == f'<{fact.split()[1]}>'
     text, image, script = mail.iter_parts()
     assert text.get_content().replace('\r\n', '\n').rstrip('\n') == (
