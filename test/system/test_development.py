@@ -10,11 +10,11 @@ from world import wait_until
 from world.postern import PROGRAM, TOP
 
 RUN = os.path.join(TOP, 'tools', 'development', 'run')
-PORTS = 6
+PORTS = 7
 
 
 def free_base():
-    """The first of six ports in a row that nobody uses."""
+    """The first of seven ports in a row that nobody uses."""
     for base in range(20000 + os.getpid() % 5000, 30000, PORTS):
         probes = [socket.socket() for _ in range(PORTS)]
         try:
@@ -26,7 +26,7 @@ def free_base():
         finally:
             for probe in probes:
                 probe.close()
-    raise AssertionError('no six free ports in a row')
+    raise AssertionError('no seven free ports in a row')
 
 
 def start(folder, *arguments):
@@ -71,6 +71,11 @@ def test_takes_ones_own_message_and_ends_on_a_signal(folder):
         line = process.stdout.readline()
         assert 'somebody@plain.test' in line and 'cleartext' in line and 'My own' not in line, line
         assert re.search(rf'open https://localhost:{base + 4}/m/', process.stdout.readline())
+        # Whatever the address, it stays on this machine.
+        subprocess.run(['msmtp', '-C', msmtp, 'friend@example.org'], check=True, timeout=30,
+                       input=b'To: friend@example.org\nSubject: Elsewhere\n\nText.\n')
+        line = process.stdout.readline()
+        assert re.search(r'friend@example\.org +TLS 1\.3 +Elsewhere', line), line
         trace = re.search(r'\S+ trace -c \S+ \S+', output).group(0)
         wait_until(lambda: subprocess.run(trace.split(), check=False, timeout=30,
                                           capture_output=True).returncode == 0, what='the story')

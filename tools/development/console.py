@@ -84,7 +84,8 @@ def instructions(places, ports, password, program, message, link):
     say(f'  Your browser warns once: the certificate comes from a throw-away CA, {places.authority}')
 
     heading('Send your own')
-    say(f'  Write to anybody @good.test (proved TLS) or @plain.test (no TLS), or to {world.CLERK}.')
+    say(f'  Write to anybody @plain.test (no TLS), or anywhere else (proved TLS), or to {world.CLERK}:')
+    say('  whatever the address, the mail ends in the mailboxes here and never leaves this machine.')
     say(f'  {dim("# swaks (apt-get install swaks)")}')
     say(f'  swaks --server localhost:{ports.submission} --tls --auth PLAIN --auth-user {world.CLERK} '
         f'--auth-password {password} \\\n'

@@ -14,6 +14,7 @@ import world
 from browser import Browser
 from catcher import Catcher
 from mailroom import Mailroom
+from names import Names
 from server import Server
 from world import Places, Trouble
 
@@ -29,7 +30,7 @@ class Play:
         self.mailroom = Mailroom(self.places.mail, configuration.portal_url(ports))
         self.mailroom.on_letter = console.arrival
         self.server = Server(program, self.places, ports)
-        self.catcher = self.browser = None
+        self.outside = []
         self.is_stopped_in_order = True
 
     def __enter__(self):
@@ -39,9 +40,8 @@ class Play:
         self.is_stopped_in_order = self.server.stop()
         if not self.is_stopped_in_order:
             console.complain('The server did not end in order.\n' + self.server.log_tail())
-        for part in (self.catcher, self.browser):
-            if part:
-                part.stop()
+        for part in self.outside:
+            part.stop()
 
     # ---- the stage ----
 
@@ -57,10 +57,11 @@ class Play:
                             certificates.signing_keys(self.places.keys), password_hash)
         configuration.write_msmtp(self.places, self.ports, self.password)
         self.server.ask('check')
-        self.catcher = Catcher(world.HOSTS, self.ports.delivery, hosts_tls, self.mailroom)
-        self.catcher.start()
-        self.browser = Browser(world.SERVER_ADDRESS, self.ports.browser, self.mailroom)
-        self.browser.start()
+        for make in (lambda: Catcher(world.HOSTS, self.ports.delivery, hosts_tls, self.mailroom),
+                     lambda: Browser(world.SERVER_ADDRESS, self.ports.browser, self.mailroom),
+                     lambda: Names(world.SERVER_ADDRESS, self.ports.names)):
+            self.outside.append(make())
+            self.outside[-1].start()
 
     # ---- the first messages ----
 

@@ -31,8 +31,9 @@ HOSTS = (
     Host('mx.clinic-mail.test', '127.0.0.10', '', True, 'the mailboxes of our own people'),
     Host('mx.good.test', '127.0.0.11', 'good.test', True, 'a provider whose TLS can be proved'),
     Host('mx.plain.test', '127.0.0.12', 'plain.test', False, 'a provider without TLS'),
+    Host('mx.elsewhere.test', '127.0.0.13', '', True, 'everybody else, see names.py'),
 )
-NEXT_HOP = HOSTS[0]
+NEXT_HOP, ELSEWHERE = HOSTS[0], HOSTS[3]
 
 
 def zone():
@@ -46,13 +47,13 @@ def zone():
 
 
 class Ports:
-    """Where everything listens. base: None for the usual numbers, else the first of six in a row."""
+    """Where everything listens. base: None for the usual numbers, else the first of seven in a row."""
 
     USUAL = {'submission': 2587, 'submissions': 2465, 'mx': 2525, 'delivery': 2526, 'portal': 8443,
-             'browser': 8025}
+             'browser': 8025, 'names': 8053}
     WORDS = {'submission': 'submission with STARTTLS', 'submissions': 'submission over TLS',
              'mx': 'mail from outside', 'delivery': 'the mail catcher', 'portal': 'the portal',
-             'browser': 'the mailboxes in a browser'}
+             'browser': 'the mailboxes in a browser', 'names': 'the DNS of everybody else'}
 
     def __init__(self, base=None):
         for offset, (name, usual) in enumerate(self.USUAL.items()):
@@ -64,16 +65,17 @@ class Ports:
             number = getattr(self, name)
             addresses = [host.address for host in HOSTS] if name == 'delivery' else [SERVER_ADDRESS]
             for address in addresses:
-                if not _is_free(address, number):
+                if not _is_free(address, number, name == 'names'):
                     raise Trouble(
                         f'Port {number} on {address} ({words}) is in use.\n'
-                        'Stop the program that has it (another `make run`?), or take six other ports:\n'
+                        'Stop the program that has it (another `make run`?), or take seven other ports:\n'
                         '    tools/development/run --port-base 12000 build/postern')
 
 
-def _is_free(address, number):
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _is_free(address, number, is_udp):
+    with socket.socket(type=socket.SOCK_DGRAM if is_udp else socket.SOCK_STREAM) as probe:
+        if not is_udp:  # what has ended lately does not count
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, number))
         except OSError:
