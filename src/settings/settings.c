@@ -215,6 +215,27 @@ static bool load_named(struct settings_file *file, enum settings_file_kind kind,
     return loaded;
 }
 
+static bool read_text(const char *path_cstr, struct buffer *text, struct err *err)
+{
+    bool is_open;
+
+    return read_file(path_cstr, text, &is_open) ||
+           FAIL(err, ERR_PERM, "%s: cannot be read: %s; name a settings file with -c",
+                path_cstr, strerror(errno));
+}
+
+bool settings_read(const char *path_cstr, struct settings **settings_out, struct err *err)
+{
+    struct buffer text;
+    bool done;
+
+    buffer_init(&text, SETTINGS_TEXT_MAX_BYTES + (1 << 17));
+    done = read_text(path_cstr, &text, err) &&
+           settings_parse(buffer_view(&text), path_cstr, settings_out, err);
+    buffer_wipe(&text);
+    return done;
+}
+
 bool settings_load(const char *path_cstr, struct settings **settings_out,
                    struct slice *text_out, struct err *err)
 {
@@ -223,16 +244,11 @@ bool settings_load(const char *path_cstr, struct settings **settings_out,
     enum settings_file_kind kind;
     struct buffer text;
     size_t position = 0;
-    bool loaded, is_open;
+    bool loaded;
 
     buffer_init(&text, SETTINGS_TEXT_MAX_BYTES + (1 << 17));
-    if (!read_file(path_cstr, &text, &is_open)) {
-        FAIL(err, ERR_PERM, "%s: cannot be read: %s; name a settings file with -c", path_cstr,
-             strerror(errno));
-        buffer_wipe(&text);
-        return false;
-    }
-    loaded = settings_parse(buffer_view(&text), path_cstr, &settings, err);
+    loaded = read_text(path_cstr, &text, err) &&
+             settings_parse(buffer_view(&text), path_cstr, &settings, err);
     while (loaded && (file = settings_file_next(settings, &position, &kind)) != NULL)
         loaded = load_named(file, kind, path_cstr, err);
     if (loaded) {

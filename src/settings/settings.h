@@ -222,6 +222,9 @@ MUST_CHECK bool settings_parse(struct slice text, const char *path_cstr,
 /* Read and parse the file at path, then read every named file into it. Used by the supervisor. */
 MUST_CHECK bool settings_load(const char *path_cstr, struct settings **settings_out,
                               struct slice *text_out, struct err *err);
+/* Read and parse the file at path, but none of the named files: for tools. */
+MUST_CHECK bool settings_read(const char *path_cstr, struct settings **settings_out,
+                              struct err *err);
 /* Give a named file its bytes (copied); used by a role with its configure message. */
 void settings_file_put(struct settings *settings, struct slice path, struct slice bytes);
 

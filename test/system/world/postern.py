@@ -112,7 +112,7 @@ class Postern:
         listen = lambda kind: {'kind': kind, 'address': f'{self.address}:{self.ports[kind]}'}
         dkim = {('dkim', selector): {'key': path} for selector, path in self.world.dkim.items()}
         return {
-            'hostname': 'mail.clinic.test', 'state': self.state, 'user': 'nobody',
+            'hostname': 'mail.clinic.test', 'state': self.state, 'run_as': 'nobody',
             'master_key': self.master_key, 'tls_certificate': self.tls[0], 'tls_key': self.tls[1],
             'trusted_roots': self.world.ca.roots, 'log_level': 'debug',
             'smtpd_processes': 1, 'courier_processes': 1, 'scribe_processes': 1, 'portal_processes': 1,

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "postern/render.h"
+
+#include "base/must.h"
+#include "base/slice.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+
+enum { CELL_SIZE = 80, TIME_SIZE = 24 };
+
+static const char *text_of(const json_t *object, const char *key_cstr)
+{
+    const char *text_cstr = json_string_value(json_object_get(object, key_cstr));
+
+    return text_cstr == NULL ? "" : text_cstr;
+}
+
+static json_int_t number_of(const json_t *object, const char *key_cstr)
+{
+    return json_integer_value(json_object_get(object, key_cstr));
+}
+
+/* Without control characters, C1 (C2 80 .. C2 9F) included. */
+static void print_clean(const char *text_cstr, FILE *to)
+{
+    for (const unsigned char *at = (const unsigned char *)text_cstr; *at != 0; at++) {
+        if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0) {
+            (void)fputc('?', to);
+            at++;
+        } else {
+            (void)fputc(*at < ' ' || *at == 0x7f ? '?' : *at, to);
+        }
+    }
+}
+
+/* "2026-11-22 07:00:01" */
+static const char *write_time(json_int_t ms, char text_out[TIME_SIZE])
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm parts;
+
+    if (gmtime_r(&seconds, &parts) == NULL ||
+        strftime(text_out, TIME_SIZE, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+        text_out[0] = 0;
+    return text_out;
+}
+
+/* "in 5m", "3h ago", "now" */
+static void write_distance(json_int_t ms, char *text_out, size_t size)
+{
+    static const struct {
+        json_int_t ms;
+        const char *name_cstr;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}};
+    struct timespec now;
+    json_int_t distance;
+
+    must(clock_gettime(CLOCK_REALTIME, &now) == 0);
+    distance = ms - ((json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    for (size_t i = 0; i < COUNT_OF(units); i++) {
+        json_int_t count = (distance < 0 ? -distance : distance) / units[i].ms;
+
+        if (count == 0)
+            continue;
+        (void)snprintf(text_out, size, distance < 0 ? "%lld%s ago" : "in %lld%s",
+                       (long long)count, units[i].name_cstr);
+        return;
+    }
+    (void)snprintf(text_out, size, "now");
+}
+
+static void print_size(json_int_t bytes, FILE *to)
+{
+    if (bytes < 10240)
+        (void)fprintf(to, "%lld bytes", (long long)bytes);
+    else if (bytes < 10 << 20)
+        (void)fprintf(to, "%lld KiB", (long long)(bytes >> 10));
+    else
+        (void)fprintf(to, "%lld MiB", (long long)(bytes >> 20));
+}
+
+/* ---- tables ---- */
+
+enum cell { CELL_TEXT, CELL_TIME, CELL_DISTANCE, CELL_FLAG };
+
+struct column {
+    const char *key_cstr, *title_cstr;
+    enum cell kind;
+};
+
+static void write_cell(const json_t *row, const struct column *column, char text_out[CELL_SIZE])
+{
+    const json_t *value = json_object_get(row, column->key_cstr);
+    char time_cstr[TIME_SIZE];
+
+    text_out[0] = 0;
+    if (value == NULL || json_is_null(value))
+        (void)snprintf(text_out, CELL_SIZE, "-");
+    else if (json_is_boolean(value))
+        (void)snprintf(text_out, CELL_SIZE, "%s",
+                       json_is_true(value) ? column->title_cstr : "-");
+    else if (json_is_string(value))
+        (void)snprintf(text_out, CELL_SIZE, "%s", json_string_value(value));
+    else if (column->kind == CELL_TIME)
+        (void)snprintf(text_out, CELL_SIZE, "%s",
+                       write_time(json_integer_value(value), time_cstr));
+    else if (column->kind == CELL_DISTANCE)
+        write_distance(json_integer_value(value), text_out, CELL_SIZE);
+    else
+        (void)snprintf(text_out, CELL_SIZE, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+}
+
+static void print_table(const json_t *rows, const struct column *columns, size_t column_count,
+                        FILE *to)
+{
+    size_t widths[12] = {0}, index;
+    char cell[CELL_SIZE];
+    const json_t *row;
+
+    must(column_count <= COUNT_OF(widths));
+    for (size_t i = 0; i < column_count; i++) {
+        widths[i] = strlen(columns[i].title_cstr);
+        json_array_foreach(rows, index, row)
+        {
+            write_cell(row, &columns[i], cell);
+            widths[i] = strlen(cell) > widths[i] ? strlen(cell) : widths[i];
+        }
+        (void)fprintf(to, "%-*s%s", i + 1 < column_count ? (int)widths[i] : 0,
+                      columns[i].title_cstr, i + 1 < column_count ? "  " : "\n");
+    }
+    json_array_foreach(rows, index, row)
+    {
+        for (size_t i = 0; i < column_count; i++) {
+            write_cell(row, &columns[i], cell);
+            print_clean(cell, to);
+            if (i + 1 < column_count)
+                (void)fprintf(to, "%*s", (int)(widths[i] - strlen(cell)) + 2, "");
+        }
+        (void)fputc('\n', to);
+    }
+}
+
+/* ---- trace ---- */
+
+/* Evidence in the order that a reader follows the connection. The rest comes behind by name. */
+static const struct evidence {
+    const char *key_cstr, *label_cstr;
+} evidence[] = {
+    {"method", "method"},
+    {"reasons", "why"},
+    {"mx", "host"},
+    {"address", "address"},
+    {"tls", "TLS"},
+    {"cipher", "cipher"},
+    {"level", "proof"},
+    {"unverified_why", "not verified"},
+    {"certificate", "certificate"},
+    {"names", "names"},
+    {"code", "reply code"},
+    {"enhanced", "status"},
+    {"reply", "reply"},
+    {"trail", "trail"},
+};
+
+static bool is_known(const char *key_cstr)
+{
+    for (size_t i = 0; i < COUNT_OF(evidence); i++) {
+        if (strcmp(evidence[i].key_cstr, key_cstr) == 0)
+            return true;
+    }
+    return strcmp(key_cstr, "at_ms") == 0 || strcmp(key_cstr, "event") == 0;
+}
+
+/* A text of several lines is indented as a whole. */
+static void print_fact(const char *label_cstr, const char *text_cstr, FILE *to)
+{
+    struct slice rest = slice_trim(slice_from_cstr(text_cstr));
+    bool is_first = true;
+
+    while (rest.len > 0) {
+        char line_cstr[1024];
+        struct slice line = slice_head(slice_cut(&rest, '\n'), sizeof line_cstr - 1);
+
+        if (slice_to_cstr(line, line_cstr, sizeof line_cstr)) {
+            (void)fprintf(to, "          %-13s ", is_first ? label_cstr : "");
+            print_clean(line_cstr, to);
+            (void)fputc('\n', to);
+        }
+        is_first = false;
+    }
+}
+
+static void print_value(const char *key_cstr, const char *label_cstr, const json_t *value,
+                        FILE *to)
+{
+    size_t len = strlen(key_cstr);
+    char text_cstr[TIME_SIZE + 8];
+
+    if (json_is_string(value)) {
+        print_fact(label_cstr, json_string_value(value), to);
+        return;
+    }
+    if (json_is_boolean(value))
+        (void)snprintf(text_cstr, sizeof text_cstr, "%s", json_is_true(value) ? "yes" : "no");
+    else if (json_is_integer(value) && len > 3 && strcmp(key_cstr + len - 3, "_ms") == 0)
+        (void)write_time(json_integer_value(value), text_cstr);
+    else if (json_is_integer(value))
+        (void)snprintf(text_cstr, sizeof text_cstr, "%" JSON_INTEGER_FORMAT,
+                       json_integer_value(value));
+    else
+        return;
+    print_fact(label_cstr, text_cstr, to);
+}
+
+static void print_event(const json_t *event, FILE *to)
+{
+    char time_cstr[TIME_SIZE];
+    const char *key_cstr;
+    json_t *value;
+
+    (void)fprintf(to, "      %s  ", write_time(number_of(event, "at_ms"), time_cstr));
+    print_clean(text_of(event, "event"), to);
+    (void)fputc('\n', to);
+    for (size_t i = 0; i < COUNT_OF(evidence); i++)
+        print_value(evidence[i].key_cstr, evidence[i].label_cstr,
+                    json_object_get(event, evidence[i].key_cstr), to);
+    json_object_foreach((json_t *)(uintptr_t)event, key_cstr, value)
+    {
+        char label_cstr[32];
+        struct slice label = slice_from_cstr(key_cstr);
+
+        if (is_known(key_cstr) || slice_equal(slice_from_cstr(key_cstr), S("reused")))
+            continue;
+        if (slice_ends_with_nocase(label, S("_ms")))
+            label.len -= 3;
+        if (slice_to_cstr(slice_head(label, sizeof label_cstr - 1), label_cstr,
+                          sizeof label_cstr))
+            print_value(key_cstr, label_cstr, value, to);
+    }
+}
+
+static void print_events(const json_t *events, FILE *to)
+{
+    const json_t *event;
+    size_t index;
+
+    json_array_foreach(events, index, event) print_event(event, to);
+}
+
+static void print_recipient(const json_t *recipient, FILE *to)
+{
+    char when_cstr[CELL_SIZE];
+
+    (void)fputs("\n  ", to);
+    print_clean(text_of(recipient, "address"), to);
+    (void)fprintf(to, "   %s", text_of(recipient, "state"));
+    if (text_of(recipient, "method")[0] != 0)
+        (void)fprintf(to, ", %s%s", text_of(recipient, "method"),
+                      json_is_true(json_object_get(recipient, "secure")) ? " (secure)" : "");
+    if (json_is_true(json_object_get(recipient, "held")))
+        (void)fputs(", held", to);
+    if (json_object_get(recipient, "due_ms") != NULL) {
+        write_distance(number_of(recipient, "due_ms"), when_cstr, sizeof when_cstr);
+        (void)fprintf(to, ", next %s", when_cstr);
+    }
+    if (json_object_get(recipient, "expires_ms") != NULL) {
+        write_distance(number_of(recipient, "expires_ms"), when_cstr, sizeof when_cstr);
+        (void)fprintf(to, ", expires %s", when_cstr);
+    }
+    (void)fputc('\n', to);
+    print_fact("why", text_of(recipient, "reasons"), to);
+    print_events(json_object_get(recipient, "events"), to);
+}
+
+void render_trace(const json_t *messages, FILE *to)
+{
+    const json_t *message, *recipient;
+    char time_cstr[TIME_SIZE];
+    size_t i, j;
+
+    json_array_foreach(messages, i, message)
+    {
+        (void)fprintf(to, "%sMessage %s", i == 0 ? "" : "\n", text_of(message, "message"));
+        if (text_of(message, "header_id")[0] != 0) {
+            (void)fputs("   <", to);
+            print_clean(text_of(message, "header_id"), to);
+            (void)fputc('>', to);
+        }
+        (void)fprintf(to, "\n  %s, %s, ",
+                      write_time(number_of(message, "accepted_ms"), time_cstr),
+                      text_of(message, "kind"));
+        print_size(number_of(message, "bytes"), to);
+        (void)fputs("\n  from ", to);
+        print_clean(text_of(message, "from")[0] == 0 ? "<>" : text_of(message, "from"), to);
+        if (text_of(message, "account")[0] != 0)
+            (void)fprintf(to, " (account %s)", text_of(message, "account"));
+        if (text_of(message, "received_by")[0] != 0) {
+            (void)fputs(", received by ", to);
+            print_clean(text_of(message, "received_by"), to);
+        }
+        (void)fputc('\n', to);
+        print_events(json_object_get(message, "events"), to);
+        json_array_foreach(json_object_get(message, "recipients"), j, recipient)
+            print_recipient(recipient, to);
+    }
+    (void)fputs("\nTimes are UTC.\n", to);
+}
+
+/* ---- the others ---- */
+
+void render_queue(const json_t *recipients, FILE *to)
+{
+    static const struct column columns[] = {
+        {"message", "message", CELL_TEXT},
+        {"address", "recipient", CELL_TEXT},
+        {"state", "state", CELL_TEXT},
+        {"method", "method", CELL_TEXT},
+        {"accepted_ms", "accepted", CELL_DISTANCE},
+        {"attempts", "tries", CELL_TEXT},
+        {"due_ms", "next", CELL_DISTANCE},
+        {"held", "held", CELL_FLAG},
+        {"last", "last answer", CELL_TEXT},
+    };
+
+    if (json_array_size(recipients) == 0) {
+        (void)fputs("Nothing waits.\n", to);
+        return;
+    }
+    print_table(recipients, columns, COUNT_OF(columns), to);
+    (void)fprintf(to, "\n%zu recipients wait.\n", json_array_size(recipients));
+}
+
+void render_retraction(const json_t *recipients, FILE *to)
+{
+    const json_t *recipient;
+    char time_cstr[TIME_SIZE];
+    size_t index;
+
+    json_array_foreach(recipients, index, recipient)
+    {
+        const char *outcome_cstr = text_of(recipient, "outcome");
+
+        print_clean(text_of(recipient, "address"), to);
+        if (strcmp(outcome_cstr, "stopped") == 0)
+            (void)fputs("   stopped before reading", to);
+        else if (strcmp(outcome_cstr, "ended") == 0)
+            (void)fprintf(to, "   access ended; it was read at %s UTC",
+                          write_time(number_of(recipient, "read_ms"), time_cstr));
+        else if (strcmp(outcome_cstr, "cannot") == 0)
+            (void)fputs("   cannot be recalled", to);
+        else
+            (void)fputs("   had ended before", to);
+        if (text_of(recipient, "text")[0] != 0) {
+            (void)fputs(": ", to);
+            print_clean(text_of(recipient, "text"), to);
+        }
+        (void)fputc('\n', to);
+    }
+}
+
+void render_explanation(const json_t *recipients, FILE *to)
+{
+    static const struct evidence facts[] = {{"reasons", "why"},
+                                            {"rule", "rule"},
+                                            {"tls", "domain's TLS"},
+                                            {"requirement", "demands"}};
+    const json_t *recipient;
+    size_t index;
+
+    json_array_foreach(recipients, index, recipient)
+    {
+        print_clean(text_of(recipient, "address"), to);
+        (void)fprintf(to, "   would go by %s%s\n", text_of(recipient, "method"),
+                      json_is_true(json_object_get(recipient, "secure")) ? " (secure)" : "");
+        for (size_t i = 0; i < COUNT_OF(facts); i++)
+            print_value(facts[i].key_cstr, facts[i].label_cstr,
+                        json_object_get(recipient, facts[i].key_cstr), to);
+    }
+}
+
+void render_domains(const json_t *domains, FILE *to)
+{
+    static const struct column columns[] = {
+        {"domain", "domain", CELL_TEXT},       {"tls", "TLS", CELL_TEXT},
+        {"level", "proof", CELL_TEXT},         {"mx", "host", CELL_TEXT},
+        {"checked_ms", "seen", CELL_DISTANCE}, {"held", "held", CELL_FLAG},
+        {"detail", "detail", CELL_TEXT},
+    };
+
+    if (json_array_size(domains) == 0)
+        (void)fputs("No domain has been tried yet.\n", to);
+    else
+        print_table(domains, columns, COUNT_OF(columns), to);
+}
+
+void render_status(const json_t *status, FILE *to)
+{
+    static const struct column columns[] = {{"role", "role", CELL_TEXT},
+                                            {"index", "number", CELL_TEXT}};
+    static const struct evidence facts[] = {{"queue", "recipients that wait"},
+                                            {"held", "of them held"},
+                                            {"messages", "messages known"},
+                                            {"keys", "master key generation"}};
+    const json_t *line = json_array_get(status, 0);
+    char since_cstr[CELL_SIZE];
+
+    write_distance(number_of(line, "started_ms"), since_cstr, sizeof since_cstr);
+    (void)fprintf(to, "Postern %s, started %s\n\n", text_of(line, "version"), since_cstr);
+    for (size_t i = 0; i < COUNT_OF(facts); i++) {
+        const json_t *value = json_object_get(line, facts[i].key_cstr);
+
+        if (json_is_integer(value))
+            (void)fprintf(to, "%-24s %" JSON_INTEGER_FORMAT "\n", facts[i].label_cstr,
+                          json_integer_value(value));
+    }
+    (void)fputc('\n', to);
+    print_table(json_object_get(line, "roles"), columns, COUNT_OF(columns), to);
+}

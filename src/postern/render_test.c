@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kit/kit.h"
+
+#include "postern/render.h"
+
+#include "base/must.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef void render_fn(const json_t *answers, FILE *to);
+
+/* What render writes for this JSON; freed by the caller. */
+static char *rendered(render_fn *render, const char *json_cstr)
+{
+    json_t *answers = json_loads(json_cstr, 0, NULL);
+    char *text_cstr = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&text_cstr, &size);
+
+    must(answers != NULL && to != NULL);
+    render(answers, to);
+    (void)fclose(to);
+    json_decref(answers);
+    return text_cstr;
+}
+
+static void expect(render_fn *render, const char *json_cstr, const char *const *words,
+                   size_t count)
+{
+    char *text_cstr = rendered(render, json_cstr);
+
+    for (size_t i = 0; i < count; i++) {
+        if (strstr(text_cstr, words[i]) == NULL)
+            fail_msg("lacks \"%s\":\n%s", words[i], text_cstr);
+    }
+    free(text_cstr);
+}
+
+static void test_trace(void **state)
+{
+    static const char *const words[] = {
+        "Message 0000000000001   <a@b.test>\n",
+        "2020-09-13 12:26:40, submitted, 40 KiB\n",
+        "from c@d.test (account clinic), received by ESMTPSA\n",
+        "\n  p@q.test   delivered, tls (secure)\n",
+        "why           first reason\n",
+        "              second reason\n",
+        "      2020-09-13 12:26:41  delivered\n",
+        "          host          mx.q.test\n",
+        "          proof         verified\n",
+        "          reply         250 ok ?[31m\n",
+        "          again         2020-09-13 12:26:42\n",
+        "          extra         word\n",
+    };
+
+    (void)state;
+    expect(
+        render_trace,
+        "[{\"message\":\"0000000000001\",\"header_id\":\"a@b.test\",\"kind\":\"submitted\","
+        "\"account\":\"clinic\",\"from\":\"c@d.test\",\"bytes\":40960,"
+        "\"accepted_ms\":1600000000000,\"received_by\":\"ESMTPSA\",\"recipients\":[{"
+        "\"address\":\"p@q.test\",\"state\":\"delivered\",\"method\":\"tls\",\"secure\":true,"
+        "\"reasons\":\"first reason\\nsecond reason\",\"events\":[{\"at_ms\":1600000001000,"
+        "\"event\":\"delivered\",\"extra\":\"word\",\"reply\":\"250 ok \\u001b[31m\","
+        "\"again_ms\":1600000002000,"
+        "\"level\":\"verified\",\"mx\":\"mx.q.test\"}]}]}]",
+        words, COUNT_OF(words));
+}
+
+static void test_queue(void **state)
+{
+    static const char *const words[] = {
+        "message  recipient         state",
+        "ABC      somebody@q.test   deferred",
+        "451 later",
+        "\n2 recipients wait.\n",
+    };
+    static const char *const empty[] = {"Nothing waits.\n"};
+
+    (void)state;
+    expect(render_queue,
+           "[{\"message\":\"ABC\",\"address\":\"somebody@q.test\",\"state\":\"deferred\","
+           "\"attempts\":3,\"held\":false,\"last\":\"451 later\"},"
+           "{\"message\":\"DEF\",\"address\":\"somebodyelse@q.t\",\"state\":\"planned\","
+           "\"held\":true}]",
+           words, 2);
+    expect(render_queue,
+           "[{\"message\":\"ABC\",\"address\":\"somebody@q.test\",\"state\":\"deferred\","
+           "\"attempts\":3,\"held\":false,\"last\":\"451 later\"},{\"message\":\"D\"}]",
+           words + 2, 2);
+    expect(render_queue, "[]", empty, 1);
+}
+
+static void test_retraction(void **state)
+{
+    static const char *const words[] = {
+        "a@x.test   stopped before reading\n",
+        "b@x.test   access ended; it was read at 2020-09-13 12:26:40 UTC\n",
+        "c@x.test   cannot be recalled: it left by TLS\n",
+        "d@x.test   had ended before\n",
+    };
+
+    (void)state;
+    expect(render_retraction,
+           "[{\"address\":\"a@x.test\",\"outcome\":\"stopped\"},"
+           "{\"address\":\"b@x.test\",\"outcome\":\"ended\",\"read_ms\":1600000000000},"
+           "{\"address\":\"c@x.test\",\"outcome\":\"cannot\",\"text\":\"it left by TLS\"},"
+           "{\"address\":\"d@x.test\",\"outcome\":\"over\"}]",
+           words, COUNT_OF(words));
+}
+
+static void test_others(void **state)
+{
+    static const char *const explained[] = {"a@x.test   would go by portal (secure)\n",
+                                            "why           no TLS there\n"};
+    static const char *const domains[] = {"good.test  proved  verified", "3d ago"};
+    static const char *const status[] = {"Postern 0.1.0, started",
+                                         "recipients that wait     7\n", "smtpd   0\n"};
+
+    (void)state;
+    expect(render_explanation,
+           "[{\"address\":\"a@x.test\",\"method\":\"portal\",\"secure\":true,"
+           "\"reasons\":\"no TLS there\"}]",
+           explained, COUNT_OF(explained));
+    {
+        char json_cstr[256];
+
+        (void)snprintf(json_cstr, sizeof json_cstr,
+                       "[{\"domain\":\"good.test\",\"tls\":\"proved\",\"level\":\"verified\","
+                       "\"checked_ms\":%lld000}]",
+                       (long long)time(NULL) - 3 * 86400 - 5);
+        expect(render_domains, json_cstr, domains, COUNT_OF(domains));
+    }
+    expect(render_status,
+           "[{\"version\":\"0.1.0\",\"started_ms\":0,\"queue\":7,"
+           "\"roles\":[{\"role\":\"keeper\",\"index\":0},{\"role\":\"smtpd\",\"index\":0}]}]",
+           status, COUNT_OF(status));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_trace),
+        cmocka_unit_test(test_queue),
+        cmocka_unit_test(test_retraction),
+        cmocka_unit_test(test_others),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
