@@ -20,28 +20,35 @@
 #include "policy/verdict.h"
 #include "spool/content.h"
 
+/* One field after the other, aligned by hand. */
+/* clang-format off */
+
 /* ---- supervisor and everybody ---- */
 
 /* S→all, at start and on reload: the settings text and the named files this role may know
  * (items: ipc_file). `certificate` = DER of the keeper's certificate for sealing new content
  * (empty for the keeper, which answers with its own in `ready`). */
-#define IPC_CONFIGURE_FIELDS(F, M)                                                             \
+#define IPC_CONFIGURE_FIELDS(F, M) \
     F(M, BYTES, path) F(M, BYTES, text) F(M, BYTES, files) F(M, BYTES, certificate)
 /* all→S: configured and serving, or why not (ok false: an old configuration stays in force). */
-#define IPC_READY_FIELDS(F, M) F(M, FLAG, ok) F(M, BYTES, problem) F(M, BYTES, certificate)
+#define IPC_READY_FIELDS(F, M) \
+    F(M, FLAG, ok) F(M, BYTES, problem) F(M, BYTES, certificate)
 /* S→K with a descriptor: a new channel to a role (role: enum ipc_role, index 0..). */
-#define IPC_ATTACH_FIELDS(F, M) F(M, NUMBER, role) F(M, NUMBER, index)
+#define IPC_ATTACH_FIELDS(F, M) \
+    F(M, NUMBER, role) F(M, NUMBER, index)
 /* S→all: stop taking new work, finish what runs (at most limit_ms), then exit 0. */
-#define IPC_DRAIN_FIELDS(F, M) F(M, NUMBER, limit_ms)
+#define IPC_DRAIN_FIELDS(F, M) \
+    F(M, NUMBER, limit_ms)
 
 /* ---- smtpd and keeper ---- */
 
 /* M→K: is this name and password good? Answered by auth_result. */
-#define IPC_AUTH_CHECK_FIELDS(F, M)                                                            \
+#define IPC_AUTH_CHECK_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, BYTES, name) F(M, BYTES, password) F(M, BYTES, client)
 /* K→M: account empty = refused; problem true = could not be checked now (454). */
-#define IPC_AUTH_RESULT_FIELDS(F, M)                                                           \
-    F(M, NUMBER, ask) F(M, FLAG, ok) F(M, FLAG, problem) F(M, BYTES, account) F(M, BYTES, user)
+#define IPC_AUTH_RESULT_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, FLAG, ok) F(M, FLAG, problem) F(M, BYTES, account) \
+    F(M, BYTES, user)
 /*
  * M→K, P→K, B→K(in mail_made): take this message. The content is in the segment but not yet
  * synced; the keeper syncs, commits, then answers accept_result.
@@ -55,22 +62,19 @@
  * encrypt (0 unset, 1 encrypt = escalate, 2 opt out), receipt (0 unset 1 yes 2 no): what the sender asked
  * recipients   items: ipc_recipient
  */
-#define IPC_ACCEPT_FIELDS(F, M)                                                                \
-    F(M, NUMBER, ask)                                                                          \
-    F(M, NUMBER, message)                                                                      \
-    F(M, NUMBER, kind)                                                                         \
-    F(M, BYTES, account)                                                                       \
-    F(M, BYTES, user) F(M, BYTES, mail_from) F(M, BYTES, envid) F(M, NUMBER, ret)              \
-        F(M, FLAG, body_8bit) F(M, FLAG, smtputf8) F(M, FLAG, requiretls) F(M, NUMBER, hops)   \
-            F(M, BYTES, received_by) F(M, BYTES, header_id) F(M, NUMBER, encrypt)              \
-                F(M, NUMBER, proof) F(M, BYTES, question) F(M, BYTES, answer)                  \
-                    F(M, SIGNED, expires_ms) F(M, NUMBER, receipt) F(M, CONTENT, content)      \
-                        F(M, BYTES, recipients)
+#define IPC_ACCEPT_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, NUMBER, message) F(M, NUMBER, kind) F(M, BYTES, account) \
+    F(M, BYTES, user) F(M, BYTES, mail_from) F(M, BYTES, envid) F(M, NUMBER, ret) \
+    F(M, FLAG, body_8bit) F(M, FLAG, smtputf8) F(M, FLAG, requiretls) F(M, NUMBER, hops) \
+    F(M, BYTES, received_by) F(M, BYTES, header_id) F(M, NUMBER, encrypt) \
+    F(M, NUMBER, proof) F(M, BYTES, question) F(M, BYTES, answer) F(M, SIGNED, expires_ms) \
+    F(M, NUMBER, receipt) F(M, CONTENT, content) F(M, BYTES, recipients)
 /* K→M, K→P. On failure code and enhanced are what to answer (452 4.3.1, 550 …), text the words. */
-#define IPC_ACCEPT_RESULT_FIELDS(F, M)                                                         \
-    F(M, NUMBER, ask) F(M, FLAG, ok) F(M, NUMBER, code) F(M, BYTES, enhanced) F(M, BYTES, text)
+#define IPC_ACCEPT_RESULT_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, FLAG, ok) F(M, NUMBER, code) F(M, BYTES, enhanced) \
+    F(M, BYTES, text)
 /* Item. notify: bits 1 NEVER, 2 SUCCESS, 4 FAILURE, 8 DELAY, 0 unset. orcpt as received, decoded. */
-#define IPC_RECIPIENT_FIELDS(F, M)                                                             \
+#define IPC_RECIPIENT_FIELDS(F, M) \
     F(M, NUMBER, recipient) F(M, BYTES, address) F(M, NUMBER, notify) F(M, BYTES, orcpt)
 
 /* ---- keeper and courier ---- */
@@ -83,53 +87,44 @@
  * exclusive to secure mail: requirement.least >= PROOF_ENCRYPTED means never a byte of the message, its
  * MAIL FROM or RCPT TO included, before that level is proved on this connection.
  */
-#define IPC_DELIVER_FIELDS(F, M)                                                               \
-    F(M, NUMBER, job)                                                                          \
-    F(M, NUMBER, message)                                                                      \
-    F(M, BYTES, domain)                                                                        \
-    F(M, BYTES, host)                                                                          \
-    F(M, NUMBER, port) F(M, BYTES, mail_from) F(M, BYTES, envid) F(M, NUMBER, ret)             \
-        F(M, FLAG, body_8bit) F(M, FLAG, smtputf8) F(M, SIGNED, accepted_ms)                   \
-            F(M, REQUIREMENT, requirement) F(M, BYTES, prefix) F(M, CONTENT, content)          \
-                F(M, SECRET, data_key) F(M, BYTES, recipients)
+#define IPC_DELIVER_FIELDS(F, M) \
+    F(M, NUMBER, job) F(M, NUMBER, message) F(M, BYTES, domain) F(M, BYTES, host) \
+    F(M, NUMBER, port) F(M, BYTES, mail_from) F(M, BYTES, envid) F(M, NUMBER, ret) \
+    F(M, FLAG, body_8bit) F(M, FLAG, smtputf8) F(M, SIGNED, accepted_ms) \
+    F(M, REQUIREMENT, requirement) F(M, BYTES, prefix) F(M, CONTENT, content) \
+    F(M, SECRET, data_key) F(M, BYTES, recipients)
 /*
  * C→K, exactly one per job: what happened. Evidence describes the connection that carried (or was
  * refused) the message: mx name, address, tls ("TLSv1.3" or ""), cipher, certificate SHA-256 hex,
  * names in it, level reached, why it was not verified, `trail` = one line per host tried in words.
  * results: items ipc_result, one per recipient of the job.
  */
-#define IPC_DELIVERED_FIELDS(F, M)                                                             \
-    F(M, NUMBER, job)                                                                          \
-    F(M, BYTES, mx)                                                                            \
-    F(M, BYTES, mx_address)                                                                    \
-    F(M, BYTES, tls)                                                                           \
-    F(M, BYTES, cipher) F(M, BYTES, certificate) F(M, BYTES, names) F(M, NUMBER, level)        \
-        F(M, BYTES, unverified_why) F(M, FLAG, reused) F(M, BYTES, trail) F(M, BYTES, results)
+#define IPC_DELIVERED_FIELDS(F, M) \
+    F(M, NUMBER, job) F(M, BYTES, mx) F(M, BYTES, mx_address) F(M, BYTES, tls) \
+    F(M, BYTES, cipher) F(M, BYTES, certificate) F(M, BYTES, names) F(M, NUMBER, level) \
+    F(M, BYTES, unverified_why) F(M, FLAG, reused) F(M, BYTES, trail) F(M, BYTES, results)
 /* Item. outcome: enum delivery_outcome; code 0 when no reply was had; reply = remote text, one line. */
-#define IPC_RESULT_FIELDS(F, M)                                                                \
-    F(M, NUMBER, recipient)                                                                    \
-    F(M, NUMBER, outcome) F(M, NUMBER, code) F(M, BYTES, enhanced) F(M, BYTES, reply)
+#define IPC_RESULT_FIELDS(F, M) \
+    F(M, NUMBER, recipient) F(M, NUMBER, outcome) F(M, NUMBER, code) F(M, BYTES, enhanced) \
+    F(M, BYTES, reply)
 
 /* ---- keeper and scribe ---- */
 
 /* K→B: DKIM header lines for this message, with the keys of `domain`. */
-#define IPC_SIGN_FIELDS(F, M)                                                                  \
+#define IPC_SIGN_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, BYTES, domain) F(M, CONTENT, content) F(M, SECRET, data_key)
 /* B→K: prefix may be empty (no keys for the domain). ok false: text says why; try later. */
-#define IPC_SIGNATURE_FIELDS(F, M)                                                             \
+#define IPC_SIGNATURE_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, FLAG, ok) F(M, BYTES, prefix) F(M, BYTES, text)
 /*
  * K→B: make the sealed portal copy for one recipient, and the notice. proof: enum reader_proof.
  * notice_message: id that the notice shall have. Answered by portal_copy_made.
  */
-#define IPC_MAKE_PORTAL_COPY_FIELDS(F, M)                                                      \
-    F(M, NUMBER, ask)                                                                          \
-    F(M, NUMBER, message)                                                                      \
-    F(M, NUMBER, notice_message)                                                               \
-    F(M, BYTES, account)                                                                       \
-    F(M, BYTES, sender) F(M, BYTES, recipient) F(M, NUMBER, proof) F(M, BYTES, question)       \
-        F(M, BYTES, answer) F(M, SIGNED, expires_ms) F(M, CONTENT, content)                    \
-            F(M, SECRET, data_key)
+#define IPC_MAKE_PORTAL_COPY_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, NUMBER, message) F(M, NUMBER, notice_message) \
+    F(M, BYTES, account) F(M, BYTES, sender) F(M, BYTES, recipient) F(M, NUMBER, proof) \
+    F(M, BYTES, question) F(M, BYTES, answer) F(M, SIGNED, expires_ms) \
+    F(M, CONTENT, content) F(M, SECRET, data_key)
 /*
  * B→K. lookup: 32 bytes derived from the link token, the row's key. share: the server's half of
  * the key. wrapped: content key wrapped under token+share(+answer), 40 bytes. verifier: 32 bytes, what
@@ -137,120 +132,127 @@
  * copy: the sealed copy's place in a portal segment (its wrapped_key is zero: the key is in `wrapped`).
  * notice: the notice's content in a queue segment.
  */
-#define IPC_PORTAL_COPY_MADE_FIELDS(F, M)                                                      \
-    F(M, NUMBER, ask)                                                                          \
-    F(M, FLAG, ok)                                                                             \
-    F(M, BYTES, text)                                                                          \
-    F(M, BYTES, lookup)                                                                        \
-    F(M, SECRET, share) F(M, BYTES, wrapped) F(M, BYTES, salt) F(M, BYTES, verifier)           \
-        F(M, CONTENT, copy) F(M, CONTENT, notice)
+#define IPC_PORTAL_COPY_MADE_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, FLAG, ok) F(M, BYTES, text) F(M, BYTES, lookup) \
+    F(M, SECRET, share) F(M, BYTES, wrapped) F(M, BYTES, salt) F(M, BYTES, verifier) \
+    F(M, CONTENT, copy) F(M, CONTENT, notice)
 /*
  * K→B: write one of our own mails (kind: enum message_kind, one of CODE RECEIPT DSN_FAILURE
  * DSN_DELAY DSN_SUCCESS). to: whom it goes to; about: the reader or failed recipient; detail: the
  * code for CODE, remote reply for a DSN; header_id: the original's Message-ID; at_ms when it happened;
  * original_ms when it was accepted.
  */
-#define IPC_MAKE_MAIL_FIELDS(F, M)                                                             \
-    F(M, NUMBER, ask)                                                                          \
-    F(M, NUMBER, kind)                                                                         \
-    F(M, NUMBER, message)                                                                      \
-    F(M, NUMBER, original)                                                                     \
-    F(M, BYTES, account) F(M, BYTES, to) F(M, BYTES, about) F(M, BYTES, detail)                \
-        F(M, BYTES, enhanced) F(M, BYTES, mx) F(M, BYTES, header_id) F(M, BYTES, envid)        \
-            F(M, BYTES, orcpt) F(M, SIGNED, at_ms) F(M, SIGNED, original_ms)                   \
-                F(M, SIGNED, until_ms)
-#define IPC_MAIL_MADE_FIELDS(F, M)                                                             \
-    F(M, NUMBER, ask)                                                                          \
-    F(M, FLAG, ok) F(M, BYTES, text) F(M, BYTES, header_id) F(M, CONTENT, content)
+#define IPC_MAKE_MAIL_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, NUMBER, kind) F(M, NUMBER, message) F(M, NUMBER, original) \
+    F(M, BYTES, account) F(M, BYTES, to) F(M, BYTES, about) F(M, BYTES, detail) \
+    F(M, BYTES, enhanced) F(M, BYTES, mx) F(M, BYTES, header_id) F(M, BYTES, envid) \
+    F(M, BYTES, orcpt) F(M, SIGNED, at_ms) F(M, SIGNED, original_ms) F(M, SIGNED, until_ms)
+#define IPC_MAIL_MADE_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, FLAG, ok) F(M, BYTES, text) F(M, BYTES, header_id) \
+    F(M, CONTENT, content)
 /* K→B: does the password fit the argon2id hash? */
-#define IPC_PASSWORD_VERIFY_FIELDS(F, M)                                                       \
+#define IPC_PASSWORD_VERIFY_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, BYTES, hash) F(M, BYTES, password)
-#define IPC_PASSWORD_VERIFIED_FIELDS(F, M)                                                     \
+#define IPC_PASSWORD_VERIFIED_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, FLAG, ok) F(M, FLAG, overloaded)
 /* K→B: the key that an answer (as typed) gives with this salt. */
-#define IPC_HASH_ANSWER_FIELDS(F, M) F(M, NUMBER, ask) F(M, BYTES, salt) F(M, BYTES, answer)
-#define IPC_ANSWER_HASHED_FIELDS(F, M)                                                         \
+#define IPC_HASH_ANSWER_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, BYTES, salt) F(M, BYTES, answer)
+#define IPC_ANSWER_HASHED_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, FLAG, ok) F(M, SECRET, key) F(M, BYTES, verifier)
 
 /* ---- portal and keeper ---- */
 
 /* P→K: what stands behind this link? `client` = network of the reader, for limits only. */
-#define IPC_PORTAL_LOOK_FIELDS(F, M) F(M, NUMBER, ask) F(M, BYTES, lookup) F(M, BYTES, client)
+#define IPC_PORTAL_LOOK_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, BYTES, lookup) F(M, BYTES, client)
 /* K→P: found false for missing, expired, retracted and wrong alike. locked_ms: how long to wait. */
-#define IPC_PORTAL_VIEW_FIELDS(F, M)                                                           \
-    F(M, NUMBER, ask)                                                                          \
-    F(M, FLAG, found)                                                                          \
-    F(M, NUMBER, proof)                                                                        \
-    F(M, BYTES, question)                                                                      \
-    F(M, BYTES, organisation) F(M, BYTES, sender) F(M, SIGNED, expires_ms)                     \
-        F(M, SIGNED, locked_ms) F(M, BYTES, masked_recipient)
+#define IPC_PORTAL_VIEW_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, FLAG, found) F(M, NUMBER, proof) F(M, BYTES, question) \
+    F(M, BYTES, organisation) F(M, BYTES, sender) F(M, SIGNED, expires_ms) \
+    F(M, SIGNED, locked_ms) F(M, BYTES, masked_recipient)
 /* P→K: mail a fresh one-time code to the recipient. Answered by portal_done. */
-#define IPC_PORTAL_SEND_CODE_FIELDS(F, M)                                                      \
+#define IPC_PORTAL_SEND_CODE_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, BYTES, lookup) F(M, BYTES, client)
 /* P→K: the reader's proof: the code, the answer, or nothing (link only). Answered by portal_opened. */
-#define IPC_PORTAL_PROVE_FIELDS(F, M)                                                          \
+#define IPC_PORTAL_PROVE_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, BYTES, lookup) F(M, BYTES, client) F(M, BYTES, typed)
 /* P→K: again, with the session that portal_opened gave. Answered by portal_opened. */
-#define IPC_PORTAL_RESUME_FIELDS(F, M)                                                         \
+#define IPC_PORTAL_RESUME_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, BYTES, lookup) F(M, BYTES, session) F(M, BYTES, client)
 /*
  * K→P. status: enum portal_status. On PORTAL_OPEN: everything needed to open the copy together with
  * the token that only the portal has seen; answer_key is zero unless READER_PROOF_ANSWER.
  */
-#define IPC_PORTAL_OPENED_FIELDS(F, M)                                                         \
-    F(M, NUMBER, ask)                                                                          \
-    F(M, NUMBER, status)                                                                       \
-    F(M, SIGNED, locked_ms)                                                                    \
-    F(M, NUMBER, tries_left)                                                                   \
-    F(M, BYTES, session) F(M, NUMBER, message) F(M, BYTES, account) F(M, BYTES, organisation)  \
-        F(M, BYTES, sender) F(M, BYTES, recipient) F(M, SIGNED, expires_ms)                    \
-            F(M, SECRET, share) F(M, SECRET, answer_key) F(M, BYTES, wrapped)                  \
-                F(M, CONTENT, copy)
+#define IPC_PORTAL_OPENED_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, NUMBER, status) F(M, SIGNED, locked_ms) F(M, NUMBER, tries_left) \
+    F(M, BYTES, session) F(M, NUMBER, message) F(M, BYTES, account) \
+    F(M, BYTES, organisation) F(M, BYTES, sender) F(M, BYTES, recipient) \
+    F(M, SIGNED, expires_ms) F(M, SECRET, share) F(M, SECRET, answer_key) \
+    F(M, BYTES, wrapped) F(M, CONTENT, copy)
 /* P→K, before the page is sent; answered by portal_done when it is on disk. event: enum portal_event. */
-#define IPC_PORTAL_EVENT_FIELDS(F, M)                                                          \
-    F(M, NUMBER, ask)                                                                          \
-    F(M, BYTES, lookup)                                                                        \
-    F(M, BYTES, session) F(M, NUMBER, event) F(M, NUMBER, part) F(M, BYTES, client)
+#define IPC_PORTAL_EVENT_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, BYTES, lookup) F(M, BYTES, session) F(M, NUMBER, event) \
+    F(M, NUMBER, part) F(M, BYTES, client)
 /* P→K: the reader's reply is in the queue segment as a whole MIME message (message = its id).
  * The keeper knows from whom and to whom. Answered by portal_done. */
-#define IPC_PORTAL_REPLY_FIELDS(F, M)                                                          \
-    F(M, NUMBER, ask)                                                                          \
-    F(M, BYTES, lookup)                                                                        \
-    F(M, BYTES, session)                                                                       \
-    F(M, NUMBER, message) F(M, BYTES, header_id) F(M, CONTENT, content) F(M, BYTES, client)
+#define IPC_PORTAL_REPLY_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, BYTES, lookup) F(M, BYTES, session) F(M, NUMBER, message) \
+    F(M, BYTES, header_id) F(M, CONTENT, content) F(M, BYTES, client)
 /* K→P. status: enum portal_status. */
-#define IPC_PORTAL_DONE_FIELDS(F, M)                                                           \
+#define IPC_PORTAL_DONE_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, NUMBER, status) F(M, SIGNED, locked_ms)
 
 /* ---- office and keeper ---- */
 
 /* O→K: one control request as JSON text (see office/README.md). */
-#define IPC_CONTROL_FIELDS(F, M) F(M, NUMBER, ask) F(M, BYTES, request)
+#define IPC_CONTROL_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, BYTES, request)
 /* K→O: a piece of the JSON answer; more true = another piece follows. */
-#define IPC_CONTROL_RESULT_FIELDS(F, M) F(M, NUMBER, ask) F(M, BYTES, answer) F(M, FLAG, more)
+#define IPC_CONTROL_RESULT_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, BYTES, answer) F(M, FLAG, more)
 
 /* Item of configure.files. */
-#define IPC_FILE_FIELDS(F, M) F(M, BYTES, path) F(M, BYTES, bytes)
+#define IPC_FILE_FIELDS(F, M) \
+    F(M, BYTES, path) F(M, BYTES, bytes)
 
-#define IPC_TABLE(ROW)                                                                         \
-    ROW(CONFIGURE, configure)                                                                  \
-    ROW(READY, ready)                                                                          \
-    ROW(ATTACH, attach)                                                                        \
-    ROW(DRAIN, drain)                                                                          \
-    ROW(AUTH_CHECK, auth_check) ROW(AUTH_RESULT, auth_result) ROW(ACCEPT, accept) ROW(         \
-        ACCEPT_RESULT, accept_result) ROW(DELIVER, deliver) ROW(DELIVERED, delivered)          \
-        ROW(SIGN, sign) ROW(SIGNATURE, signature) ROW(MAKE_PORTAL_COPY, make_portal_copy) ROW( \
-            PORTAL_COPY_MADE, portal_copy_made) ROW(MAKE_MAIL, make_mail) ROW(MAIL_MADE,       \
-                                                                              mail_made)       \
-            ROW(PASSWORD_VERIFY, password_verify) ROW(PASSWORD_VERIFIED, password_verified)    \
-                ROW(HASH_ANSWER, hash_answer) ROW(ANSWER_HASHED, answer_hashed)                \
-                    ROW(PORTAL_LOOK, portal_look) ROW(PORTAL_VIEW, portal_view) ROW(           \
-                        PORTAL_SEND_CODE, portal_send_code) ROW(PORTAL_PROVE, portal_prove)    \
-                        ROW(PORTAL_RESUME, portal_resume) ROW(PORTAL_OPENED, portal_opened)    \
-                            ROW(PORTAL_EVENT, portal_event) ROW(PORTAL_REPLY, portal_reply)    \
-                                ROW(PORTAL_DONE, portal_done) ROW(CONTROL, control)            \
-                                    ROW(CONTROL_RESULT, control_result) /* items of lists */   \
-        ROW(RECIPIENT, recipient) ROW(RESULT, result) ROW(FILE, file)
+#define IPC_TABLE(ROW) \
+    ROW(CONFIGURE, configure) \
+    ROW(READY, ready) \
+    ROW(ATTACH, attach) \
+    ROW(DRAIN, drain) \
+    ROW(AUTH_CHECK, auth_check) \
+    ROW(AUTH_RESULT, auth_result) \
+    ROW(ACCEPT, accept) \
+    ROW(ACCEPT_RESULT, accept_result) \
+    ROW(DELIVER, deliver) \
+    ROW(DELIVERED, delivered) \
+    ROW(SIGN, sign) \
+    ROW(SIGNATURE, signature) \
+    ROW(MAKE_PORTAL_COPY, make_portal_copy) \
+    ROW(PORTAL_COPY_MADE, portal_copy_made) \
+    ROW(MAKE_MAIL, make_mail) \
+    ROW(MAIL_MADE, mail_made) \
+    ROW(PASSWORD_VERIFY, password_verify) \
+    ROW(PASSWORD_VERIFIED, password_verified) \
+    ROW(HASH_ANSWER, hash_answer) \
+    ROW(ANSWER_HASHED, answer_hashed) \
+    ROW(PORTAL_LOOK, portal_look) \
+    ROW(PORTAL_VIEW, portal_view) \
+    ROW(PORTAL_SEND_CODE, portal_send_code) \
+    ROW(PORTAL_PROVE, portal_prove) \
+    ROW(PORTAL_RESUME, portal_resume) \
+    ROW(PORTAL_OPENED, portal_opened) \
+    ROW(PORTAL_EVENT, portal_event) \
+    ROW(PORTAL_REPLY, portal_reply) \
+    ROW(PORTAL_DONE, portal_done) \
+    ROW(CONTROL, control) \
+    ROW(CONTROL_RESULT, control_result) \
+    /* items of lists */ \
+    ROW(RECIPIENT, recipient) \
+    ROW(RESULT, result) \
+    ROW(FILE, file)
+/* clang-format on */
 
 enum ipc_role {
     ROLE_SUPERVISOR,

@@ -612,6 +612,15 @@ bool connection_write(struct connection *connection, struct slice bytes)
     return true;
 }
 
+void connection_flush(struct connection *connection)
+{
+    struct err err = {0};
+    bool is_fine = connection->state != STATE_OPEN || flush(connection, &err);
+
+    /* A failure shows again at the next use. */
+    (void)is_fine;
+}
+
 size_t connection_output_waiting(const struct connection *connection)
 {
     return buffer_len(&connection->out);

@@ -76,6 +76,8 @@ void connection_input_again(struct connection *connection);
 
 /* Queue bytes; false when the output ceiling would be crossed. */
 MUST_CHECK bool connection_write(struct connection *connection, struct slice bytes);
+/* Hand what is queued to the kernel now, as far as it takes it: before an exit, where no loop runs. */
+void connection_flush(struct connection *connection);
 /* Bytes queued and not yet taken by the kernel; room below the ceiling. */
 size_t connection_output_waiting(const struct connection *connection);
 size_t connection_output_room(const struct connection *connection);

@@ -28,6 +28,7 @@ void header_wishes_deinit(struct header_wishes *wishes);
 /* If both are asked for, encryption wins. */
 enum header_encrypt header_wishes_encrypt(const struct header_wishes *wishes);
 
+/* Is this the name of an X-Postern-* field? */
 bool header_is_control(struct slice name);
 /*
  * Read one X-Postern-* field (raw value, folded or not). now_ms: unix milliseconds, for

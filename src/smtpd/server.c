@@ -276,7 +276,11 @@ void smtpd_on_message(struct smtpd *smtpd, enum ipc_type type, const union ipc_a
 
 /* ---- the end ---- */
 
-static void dismiss_all(struct smtpd *server, bool only_idle, const char *text_cstr)
+typedef void dismiss_fn(struct session *session, const char *enhanced_cstr,
+                        const char *text_cstr);
+
+static void dismiss_all(struct smtpd *server, bool only_idle, dismiss_fn *dismiss,
+                        const char *text_cstr)
 {
     struct list_link *link = list_first(&server->sessions), *next;
 
@@ -285,14 +289,14 @@ static void dismiss_all(struct smtpd *server, bool only_idle, const char *text_c
 
         next = list_next(&server->sessions, link);
         if (!only_idle || session_is_idle(session))
-            session_dismiss(session, "4.3.2", text_cstr);
+            dismiss(session, "4.3.2", text_cstr);
     }
 }
 
 void smtpd_drain(struct smtpd *smtpd, smtpd_done_fn *done, void *context)
 {
     smtpd->is_draining = true;
-    dismiss_all(smtpd, true, "Shutting down");
+    dismiss_all(smtpd, true, session_dismiss, "Shutting down");
     smtpd->done = done;
     smtpd->done_context = context;
     if (smtpd->session_count == 0)
@@ -303,5 +307,5 @@ void smtpd_keeper_lost(struct smtpd *smtpd)
 {
     smtpd->is_keeper_lost = true;
     smtpd->done = NULL;
-    dismiss_all(smtpd, false, "Something broke here; try again later");
+    dismiss_all(smtpd, false, session_last_words, "Something broke here; try again later");
 }

@@ -17,7 +17,7 @@ enum {
     HANDSHAKE_MS = 60 * 1000,
 };
 
-static void session_run(struct session *session);
+static void session_run(struct session *session, bool is_news);
 
 /* ---- replies ---- */
 
@@ -104,6 +104,14 @@ void session_dismiss(struct session *session, const char *enhanced_cstr, const c
 {
     session_close(session, 421, enhanced_cstr, text_cstr);
     session_finish(session);
+}
+
+void session_last_words(struct session *session, const char *enhanced_cstr,
+                        const char *text_cstr)
+{
+    session_close(session, 421, enhanced_cstr, text_cstr);
+    connection_flush(session->connection);
+    session_free(session);
 }
 
 bool session_is_idle(const struct session *session)
@@ -230,16 +238,20 @@ static bool session_step(struct session *session)
     return moved;
 }
 
-/* Take in all that can be taken. The session may be gone on return. */
-static void session_run(struct session *session)
+/*
+ * Take in all that can be taken. is_news: the time-out begins anew in any case; else only when
+ * something whole was taken, so that nobody keeps a session open with a byte now and then. The
+ * session may be gone on return.
+ */
+static void session_run(struct session *session, bool is_news)
 {
     while (session_step(session))
-        ;
+        is_news = true;
     if (session->server->is_draining && session_is_idle(session))
         session_close(session, 421, "4.3.2", "Shutting down");
     if (session->mode == MODE_CLOSING)
         session_finish(session);
-    else
+    else if (is_news)
         session_arm(session);
 }
 
@@ -248,14 +260,14 @@ void session_resume(struct session *session)
     if (session->is_gone)
         session_free(session);
     else
-        session_run(session);
+        session_run(session, true);
 }
 
 /* ---- what the connection tells ---- */
 
 static void on_input(void *context)
 {
-    session_run(context);
+    session_run(context, false);
 }
 
 static void on_tls(void *context)
@@ -265,7 +277,7 @@ static void on_tls(void *context)
     session->mode = MODE_COMMAND;
     if (session->kind == LISTENER_SUBMISSIONS)
         session_reply(session, 220, "", "%s ESMTP Postern", session->settings->hostname_cstr);
-    session_run(session);
+    session_run(session, true);
 }
 
 static void on_timeout(void *context)
@@ -274,7 +286,7 @@ static void on_timeout(void *context)
 
     if (session->mode == MODE_PAUSED) {
         auth_pause_over(session);
-        session_run(session);
+        session_run(session, true);
         return;
     }
     if (session->mode == MODE_HANDSHAKE) {

@@ -154,6 +154,9 @@ void session_start(struct smtpd *server, int fd, const struct settings_listener 
                    uint64_t client);
 /* Say 421 and let go. The session is gone on return. */
 void session_dismiss(struct session *session, const char *enhanced_cstr, const char *text_cstr);
+/* The same at once, without the loop: the process ends. */
+void session_last_words(struct session *session, const char *enhanced_cstr,
+                        const char *text_cstr);
 /* In no transaction and waiting for a command? */
 bool session_is_idle(const struct session *session);
 /* Free without a word. */
@@ -182,7 +185,9 @@ void command_run(struct session *session, struct slice line);
 
 /* ---- envelope.c ---- */
 
+/* The acts of MAIL and RCPT. */
 void on_mail(struct session *session, struct slice args);
+/* As above. */
 void on_rcpt(struct session *session, struct slice args);
 /* Forget the transaction, give back what it held. */
 void transaction_end(struct session *session);
@@ -191,6 +196,7 @@ MUST_CHECK bool transaction_hold(struct session *session, size_t bytes);
 
 /* ---- auth.c ---- */
 
+/* The act of AUTH. */
 void on_auth(struct session *session, struct slice args);
 /* A line in MODE_AUTH. */
 void auth_line(struct session *session, struct slice line, enum smtp_line_fault fault);
@@ -201,7 +207,9 @@ void auth_end(struct session *session);
 
 /* ---- content.c ---- */
 
+/* The acts of DATA and BDAT. */
 void on_data(struct session *session, struct slice args);
+/* As above. */
 void on_bdat(struct session *session, struct slice args);
 /* Content in MODE_DATA and MODE_CHUNK; takes from the front of *input. */
 void content_input(struct session *session, struct slice *input);

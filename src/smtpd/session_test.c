@@ -523,6 +523,37 @@ static void test_too_many_sessions(void **state)
     bed_end(&small);
 }
 
+static void test_silence_and_dripping_end(void **state)
+{
+    struct client silent, dripping;
+    struct bed hasty;
+    bool is_over = false;
+
+    (void)state;
+    bed_start(&hasty, "limits { command_timeout = 1s data_timeout = 1s }\n");
+    client_relay(&silent, &hasty);
+    client_envelope(&silent);
+    client_ask(&silent, "DATA\r\n", "354");
+    client_connect(&dripping, &hasty, LISTENER_MX, "127.0.0.2");
+    client_expect(&dripping, "220 ");
+    /* A byte now and then is not a command. */
+    for (int i = 0; i < 40 && !is_over; i++) {
+        client_send(&dripping, S("N"));
+        usleep(50 * 1000);
+        for (int j = 0; j < 5; j++)
+            loop_run_once(hasty.loop);
+        is_over = buffer_len(&dripping.input) > 0;
+    }
+    assert_true(is_over);
+    client_expect(&dripping, "421 4.4.2");
+    client_expect_end(&dripping);
+    client_expect(&silent, "421 4.4.2");
+    client_expect_end(&silent);
+    client_end(&silent);
+    client_end(&dripping);
+    bed_end(&hasty);
+}
+
 /* ---- the end of everything ---- */
 
 static void on_done(void *context)
@@ -597,6 +628,7 @@ int main(void)
         CASE(test_the_same_recipient_twice_gets_one),
         CASE(test_disk_full),
         CASE(test_too_many_sessions),
+        CASE(test_silence_and_dripping_end),
         CASE(test_draining_lets_a_message_finish),
         CASE(test_a_lost_keeper_ends_all),
     };

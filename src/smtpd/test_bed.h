@@ -92,17 +92,16 @@ static inline void bed_on_accept(struct bed *bed, const struct ipc_accept *accep
     bed->accepts++;
     bed->seen = *accept;
     buffer_clear(&bed->texts);
-    must(buffer_append_format(
-        &bed->texts, "%.*s|%.*s|%.*s|%.*s|%.*s|%.*s|%.*s|%.*s", SLICE_ARGS(accept->account),
-        SLICE_ARGS(accept->user), SLICE_ARGS(accept->mail_from), SLICE_ARGS(accept->header_id),
-        SLICE_ARGS(accept->question), SLICE_ARGS(accept->answer), SLICE_ARGS(accept->envid),
-        SLICE_ARGS(accept->received_by)));
+    must(buffer_append_format(&bed->texts, "%.*s|%.*s|%.*s|%.*s|%.*s|%.*s|%.*s|%.*s",
+                              SLICE_ARGS(accept->account), SLICE_ARGS(accept->user),
+                              SLICE_ARGS(accept->mail_from), SLICE_ARGS(accept->header_id),
+                              SLICE_ARGS(accept->question), SLICE_ARGS(accept->answer),
+                              SLICE_ARGS(accept->envid), SLICE_ARGS(accept->received_by)));
     buffer_clear(&bed->rcpts);
     while (ipc_list_next(&rest, IPC_RECIPIENT, &item) == PROGRESS_DONE) {
         must(item.recipient != 0);
-        must(buffer_append_format(&bed->rcpts, "%.*s %u %.*s\n",
-                                         SLICE_ARGS(item.address), (unsigned)item.notify,
-                                         SLICE_ARGS(item.orcpt)));
+        must(buffer_append_format(&bed->rcpts, "%.*s %u %.*s\n", SLICE_ARGS(item.address),
+                                  (unsigned)item.notify, SLICE_ARGS(item.orcpt)));
     }
     bed_read_content(bed, &accept->content);
     if (!bed->holds)

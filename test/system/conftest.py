@@ -16,7 +16,8 @@ from world.scene import World  # noqa: E402
 
 
 def pytest_addoption(parser):
-    parser.addoption('--rounds', type=int, default=10, help='rounds of the crash test')
+    parser.addoption('--rounds', type=int, default=int(os.environ.get('CRASH_ROUNDS') or 10),
+                     help='rounds of the crash test (CRASH_ROUNDS)')
     parser.addoption('--long', action='store_true', help='run the long tests as well')
 
 

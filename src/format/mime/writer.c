@@ -223,31 +223,39 @@ void mime_write_boundary_end(struct mime_writer *writer, const struct mime_bound
     put(writer, S("--\r\n"));
 }
 
-/* Printable ASCII in CRLF lines of at most 76 that no relay is tempted to change? */
+/* Printable ASCII in lines of at most 76 that no relay is tempted to change? */
 static bool is_seven_bit(struct slice text)
 {
-    size_t column = 0;
+    while (text.len > 0) {
+        struct slice line = slice_cut(&text, '\n');
 
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t byte = text.at[i];
-        bool line_start = column == 0;
-
-        if (byte == '\n') {
-            if (i == 0 || text.at[i - 1] != '\r')
+        if (line.len > 0 && line.at[line.len - 1] == '\r')
+            line.len--;
+        if (line.len > 76 || slice_starts_with(line, S(".")) ||
+            slice_starts_with(line, S("From ")) ||
+            (line.len > 0 && line.at[line.len - 1] == ' '))
+            return false;
+        for (size_t i = 0; i < line.len; i++)
+            if ((line.at[i] < ' ' && line.at[i] != '\t') || line.at[i] > '~')
                 return false;
-            column = 0;
-            continue;
-        }
-        if (byte == '\r' && (i + 1 == text.len || text.at[i + 1] != '\n'))
-            return false;
-        if ((byte < ' ' && byte != '\r' && byte != '\t') || byte > '~' || ++column > 77)
-            return false;
-        if (line_start && (byte == '.' || slice_starts_with(slice_from(text, i), S("From "))))
-            return false;
-        if (byte == ' ' && i + 1 < text.len && text.at[i + 1] == '\r')
-            return false;
     }
     return true;
+}
+
+/* As it is, but with CRLF. */
+static void put_lines(struct mime_writer *writer, struct slice text)
+{
+    while (text.len > 0) {
+        size_t end = slice_find_byte(text, '\n');
+        struct slice line = slice_head(text, end);
+
+        if (line.len > 0 && line.at[line.len - 1] == '\r')
+            line.len--;
+        put(writer, line);
+        if (end < text.len)
+            put(writer, S("\r\n"));
+        text = slice_from(text, end + 1);
+    }
 }
 
 void mime_write_text_part(struct mime_writer *writer, struct slice subtype, struct slice text)
@@ -259,7 +267,7 @@ void mime_write_text_part(struct mime_writer *writer, struct slice subtype, stru
     put(writer, S("; charset=utf-8\r\nContent-Transfer-Encoding: "));
     put(writer, seven_bit ? S("7bit\r\n\r\n") : S("quoted-printable\r\n\r\n"));
     if (seven_bit)
-        put(writer, text);
+        put_lines(writer, text);
     else if (!mime_quoted_printable_append(writer->out, text))
         writer->failed = true;
 }

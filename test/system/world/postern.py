@@ -286,6 +286,47 @@ class Postern:
         return [event for event in list(self.events) if event.get('event') == name and
                 all(event.get(key) == value for key, value in fields.items())]
 
+    # ---- the story, as `postern trace --json` tells it ----
+
+    def story(self, header_id):
+        """The one message with this Message-ID: a dictionary with `recipients` and their `events`."""
+        found = self.control_json('trace', header_id)
+        messages = found if isinstance(found, list) else found.get('messages', [found])
+        assert len(messages) == 1, found
+        return messages[0]
+
+    def recipient(self, header_id, address):
+        return [one for one in self.story(header_id)['recipients'] if one['address'] == address][0]
+
+    def state_of(self, header_id, address):
+        return self.recipient(header_id, address)['state']
+
+    def wait_state(self, header_id, address, state, seconds=30):
+        wait_until(lambda: self.state_of(header_id, address) == state, seconds, every=0.2,
+                   what=f'{state} of {address}')
+
+    def methods(self, header_id):
+        return {one['address']: one['method'] for one in self.story(header_id)['recipients']}
+
+    def event_names(self, header_id, address=None):
+        return [event['event'] for one in self.story(header_id)['recipients']
+                if address in (None, one['address']) for event in one['events']]
+
+    def story_state(self, header_id):
+        """What a robot must not change: states, methods and events, but for fetches of the link."""
+        return [(one['address'], one['state'], one['method'],
+                 [event['event'] for event in one['events'] if event['event'] != 'link_fetched'])
+                for one in self.story(header_id)['recipients']]
+
+    def delivery_evidence(self, header_id, address):
+        """The fields of the `delivered` event, once it is there."""
+        return wait_until(lambda: [event for event in self.recipient(header_id, address)['events']
+                                   if event['event'] == 'delivered'], 20, every=0.2, what='delivery')[0]
+
+    def queue_length(self):
+        """Recipients that wait for something."""
+        return self.control_json('status')['queue']
+
 
 def _alive(pid):
     try:

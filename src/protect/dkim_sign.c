@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protect/dkim_sign.h"
+
+#include "base/encode.h"
+#include "format/mime/header.h"
+
+#include <string.h>
+
+enum { FIELDS_SIGNED_MAX = 200, FOLD_COLUMN = 72 };
+
+/* Oversigned ones are named once more than they are there. */
+static const struct {
+    struct slice name;
+    bool oversign;
+} wanted[] = {
+    {SLICE_INIT("From"), true},
+    {SLICE_INIT("Reply-To"), true},
+    {SLICE_INIT("Subject"), true},
+    {SLICE_INIT("Date"), true},
+    {SLICE_INIT("To"), true},
+    {SLICE_INIT("Cc"), true},
+    {SLICE_INIT("Message-ID"), true},
+    {SLICE_INIT("In-Reply-To"), true},
+    {SLICE_INIT("References"), true},
+    {SLICE_INIT("MIME-Version"), true},
+    {SLICE_INIT("Content-Type"), true},
+    {SLICE_INIT("Content-Transfer-Encoding"), true},
+    {SLICE_INIT("Auto-Submitted"), false},
+    {SLICE_INIT("List-Id"), false},
+    {SLICE_INIT("List-Unsubscribe"), false},
+    {SLICE_INIT("List-Unsubscribe-Post"), false},
+};
+
+/* What all signatures of one message share. */
+struct facts {
+    struct slice domain;
+    int64_t now_s;
+    uint8_t body_digest[SHA256_BYTES];
+    struct buffer names;  /* "From:From:Subject..." */
+    struct buffer fields; /* the signed fields in their relaxed form */
+};
+
+/* ---- reading the message ---- */
+
+/* One pass: the header is kept, the body hashed. */
+static bool read_message(const struct content_source *source, struct buffer *header,
+                         uint8_t body_digest[SHA256_BYTES], struct err *err)
+{
+    struct dkim_body body;
+    bool in_body = false, went_well = source->rewind(source->context, err);
+
+    dkim_body_init(&body);
+    while (went_well) {
+        struct slice piece;
+        size_t before = buffer_len(header), len;
+
+        went_well = source->next(source->context, &piece, err);
+        if (!went_well || piece.len == 0)
+            break;
+        if (in_body) {
+            dkim_body_push(&body, piece);
+            continue;
+        }
+        /* What goes past the ceiling may already be body. */
+        must(buffer_append(header, slice_head(piece, buffer_room(header))));
+        len = mime_header_len(buffer_view(header));
+        if (len > 0) {
+            in_body = true;
+            dkim_body_push(&body, slice_from(piece, len - before));
+            buffer_truncate(header, len);
+        } else if (buffer_room(header) == 0) {
+            went_well = FAIL(err, ERR_PERM, "the message's header is too large to be signed");
+        }
+    }
+    if (went_well)
+        dkim_body_finish(&body, body_digest);
+    dkim_body_deinit(&body);
+    return went_well;
+}
+
+/* ---- choosing fields ---- */
+
+static bool append_name(struct buffer *names, struct slice name)
+{
+    return (buffer_len(names) == 0 || buffer_append(names, S(":"))) &&
+           buffer_append(names, name);
+}
+
+/* All fields called `name`, the last one first, as a verifier takes them. [RFC 6376 §5.4.2] */
+static bool choose(struct facts *facts, struct slice header, struct slice name, bool oversign)
+{
+    struct slice found[FIELDS_SIGNED_MAX];
+    struct mime_field field;
+    size_t count = 0;
+
+    while (mime_field_next(&header, &field)) {
+        if (!slice_equal_nocase(field.name, name))
+            continue;
+        if (count == FIELDS_SIGNED_MAX)
+            return false;
+        found[count++] = field.raw;
+    }
+    if (oversign && !append_name(&facts->names, name))
+        return false;
+    while (count-- > 0)
+        if (!append_name(&facts->names, name) ||
+            !dkim_relaxed_field(found[count], &facts->fields))
+            return false;
+    return true;
+}
+
+static bool choose_fields(struct facts *facts, struct slice header, struct err *err)
+{
+    for (size_t i = 0; i < COUNT_OF(wanted); i++)
+        if (!choose(facts, header, wanted[i].name, wanted[i].oversign))
+            return FAIL(err, ERR_PERM, "the message has too many header fields to be signed");
+    return true;
+}
+
+/* ---- the signature field ---- */
+
+/* The list of names or a base64 text, folded where a verifier ignores it: behind ":" or anywhere. */
+static bool append_folded(struct buffer *out, struct slice text, bool at_colons)
+{
+    size_t column = 4;
+
+    for (size_t i = 0; i < text.len; i++) {
+        if (!buffer_append_byte(out, text.at[i]))
+            return false;
+        column++;
+        if (i + 1 < text.len && column >= FOLD_COLUMN - (at_colons ? 12U : 0U) &&
+            (!at_colons || text.at[i] == ':')) {
+            if (!buffer_append(out, S("\r\n ")))
+                return false;
+            column = 1;
+        }
+    }
+    return true;
+}
+
+static bool append_base64_folded(struct buffer *out, struct slice bytes)
+{
+    struct buffer text;
+    bool fits;
+
+    buffer_init(&text, 4096);
+    fits = base64_append(&text, bytes) && append_folded(out, buffer_view(&text), false);
+    buffer_deinit(&text);
+    return fits;
+}
+
+/* The field up to "b=", which is what gets signed after the other fields. */
+static bool append_unsigned(const struct facts *facts, const struct dkim_key *key,
+                            struct buffer *out)
+{
+    enum sign_algorithm algorithm = sign_key_algorithm(key->key);
+
+    return buffer_append_format(
+               out,
+               "DKIM-Signature: v=1; a=%s; c=relaxed/relaxed;\r\n d=%.*s; s=%.*s; "
+               "t=%lld;\r\n h=",
+               sign_algorithm_name(algorithm), SLICE_ARGS(facts->domain),
+               SLICE_ARGS(key->selector), (long long)facts->now_s) &&
+           append_folded(out, buffer_view(&facts->names), true) &&
+           buffer_append(out, S(";\r\n bh=")) &&
+           base64_append(out, slice_of(facts->body_digest, SHA256_BYTES)) &&
+           buffer_append(out, S(";\r\n b="));
+}
+
+static bool sign_with(const struct facts *facts, const struct dkim_key *key, struct buffer *out,
+                      struct err *err)
+{
+    struct buffer field, relaxed;
+    struct sha256_stream hash;
+    uint8_t digest[SHA256_BYTES], signature[SIGN_MAX_BYTES];
+    size_t len = 0;
+    bool went_well;
+
+    buffer_init(&field, 16 * 1024);
+    buffer_init(&relaxed, 16 * 1024);
+    sha256_init(&hash);
+    went_well = (append_unsigned(facts, key, &field) &&
+                 dkim_relaxed_field(buffer_view(&field), &relaxed)) ||
+                FAIL(err, ERR_PERM, "a signature field would be too large");
+    if (went_well) {
+        sha256_push(&hash, buffer_view(&facts->fields));
+        /* Without its own line end. [RFC 6376 §3.7] */
+        sha256_push(&hash, slice_head(buffer_view(&relaxed), buffer_len(&relaxed) - 2));
+        sha256_finish(&hash, digest);
+        went_well = sign_digest(key->key, digest, signature, &len, err);
+    }
+    if (went_well)
+        went_well =
+            (append_base64_folded(&field, slice_of(signature, len)) &&
+             buffer_append(&field, S("\r\n")) && buffer_append(out, buffer_view(&field))) ||
+            FAIL(err, ERR_PERM, "a signature field would be too large");
+    sha256_deinit(&hash);
+    buffer_deinit(&field);
+    buffer_deinit(&relaxed);
+    return went_well;
+}
+
+/* Letters, digits, "-", "_" and ".": nothing that could end a tag or the field. */
+static bool is_dns_name(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (!byte_is_alpha(name.at[i]) && !byte_is_digit(name.at[i]) && name.at[i] != '-' &&
+            name.at[i] != '_' && name.at[i] != '.')
+            return false;
+    return name.len > 0 && name.len <= 253;
+}
+
+static bool sign_message(const struct content_source *source, struct facts *facts,
+                         const struct dkim_key *keys, size_t key_count, struct buffer *out,
+                         struct err *err)
+{
+    struct buffer header;
+    size_t before = buffer_len(out);
+    bool went_well;
+
+    buffer_init(&header, DKIM_HEADER_MAX);
+    went_well = read_message(source, &header, facts->body_digest, err) &&
+                choose_fields(facts, buffer_view(&header), err);
+    if (mime_field_count(buffer_view(&header), S("From")) == 0)
+        key_count = 0;
+    for (size_t i = 0; i < key_count && went_well; i++)
+        went_well = is_dns_name(keys[i].selector)
+                        ? sign_with(facts, &keys[i], out, err)
+                        : FAIL(err, ERR_PERM, "a selector is not a name");
+    if (!went_well)
+        buffer_truncate(out, before);
+    buffer_wipe(&header);
+    return went_well;
+}
+
+bool dkim_sign(const struct content_source *source, struct slice domain,
+               const struct dkim_key *keys, size_t key_count, int64_t now_s, struct buffer *out,
+               struct err *err)
+{
+    struct facts facts = {.domain = domain, .now_s = now_s};
+    bool went_well;
+
+    if (key_count == 0)
+        return true;
+    if (!is_dns_name(domain))
+        return FAIL(err, ERR_PERM, "the domain to sign for is not a name");
+    buffer_init(&facts.names, 8192);
+    buffer_init(&facts.fields, (size_t)2 * DKIM_HEADER_MAX);
+    went_well = sign_message(source, &facts, keys, key_count, out, err);
+    buffer_wipe(&facts.names);
+    buffer_wipe(&facts.fields);
+    return went_well;
+}

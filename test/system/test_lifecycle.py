@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start, settings, reload, stop."""
+import os
+import re
+import resource
+import smtplib
+import socket
+import subprocess
+import time
+
+import pytest
+
+from world import wait_until
+from world.mails import client, make_mail, send, submit
+from world.postern import PROGRAM
+
+
+def check(server, text):
+    path = server.settings_path + '.try'
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write(text)
+    got = subprocess.run([PROGRAM, 'check', '-c', path], capture_output=True, text=True, timeout=20, check=False)
+    return got.returncode, got.stdout + got.stderr, path
+
+
+WRONG = [
+    # what to put in the place of what, a word that the message must hold
+    ('log_level = "debug"', 'log_level = "loud"', 'log_level'),
+    ('hostname = "mail.clinic.test"', 'hostnam = "mail.clinic.test"', 'hostnam'),
+    ('prefer_ipv4 = yes', 'prefer_ipv4 = perhaps', 'prefer_ipv4'),
+    ('retry_first = "500ms"', 'retry_first = "5 parsecs"', 'retry_first'),
+    ('disk_reserve = "1M"', 'disk_reserve = "-3"', 'disk_reserve'),
+    ('kind = "mx"', 'kind = "pop3"', 'kind'),
+    ('account = "clinic"', 'account = "clinik"', 'clinik'),
+    ('organisation = "Test Clinic"', 'organisation = "Test Clinic', ''),
+    ('organisation = "Test Clinic"', '', 'organisation'),
+    ('key = "', 'key = "/nowhere', '/nowhere'),
+    ('url = "https://', 'url = "http://', 'url'),
+]
+
+
+def test_wrong_settings_are_refused_with_place_and_advice(world, house):
+    server = house(world, start=False)
+    with open(server.settings_path, encoding='utf-8') as file:
+        good = file.read()
+    code, text, _ = check(server, good)
+    assert code == 0, text
+    for old, new, word in WRONG:
+        assert old in good, old
+        bad = good.replace(old, new, 1)
+        code, text, path = check(server, bad)
+        assert code != 0, (new, text)
+        assert word in text, (new, text)
+        match = re.search(re.escape(path) + r':(\d+): (.+)', text)
+        assert match, (new, text)
+        assert len(match.group(2)) > 15
+        line = good[:good.index(old)].count('\n') + 1
+        assert abs(int(match.group(1)) - line) <= 40
+    got = subprocess.run([PROGRAM, 'serve', '-c', path], capture_output=True, text=True, timeout=20, check=False)
+    assert got.returncode != 0
+
+
+@pytest.mark.asan
+def test_reload_keeps_sessions(world, house):
+    good = world.host('mx.good.test', 'good.test')
+    server = house(world)
+    before = server.pids()
+    with client(server) as smtp:  # signed in before the reload
+        smtp.mail('alice@clinic.test')
+        server.write_settings({'limits': {'recipients': 100, 'message': '70K'},
+                               ('user', 'carol@clinic.test'): {'account': 'clinic', 'password': server.HASH}})
+        server.reload()
+
+        def carol_knows():
+            try:
+                client(server, 'carol@clinic.test').quit()
+                return True
+            except smtplib.SMTPAuthenticationError:
+                return False
+        wait_until(carol_knows, 10, every=0.3, what='the new settings')
+        # The old session goes on, with the limits that it began with.
+        assert smtp.rcpt('a@good.test')[0] == 250
+        code, text = smtp.data(make_mail(['a@good.test'], body='z' * 70 + '\n' + ('z' * 70 + '\n') * 3000).as_bytes())
+        assert code == 250, text
+    good.wait(1)
+    assert sorted(server.pids()) == sorted(before)  # nobody was restarted
+    # New sessions have the new limits.
+    with client(server) as smtp:
+        assert smtp.esmtp_features['size'] == str(70 * 1024)
+
+
+def test_bad_reload_changes_nothing(world, house):
+    good = world.host('mx.good.test', 'good.test')
+    server = house(world)
+    with open(server.settings_path, encoding='utf-8') as file:
+        text = file.read()
+    with open(server.settings_path, 'w', encoding='utf-8') as file:
+        file.write(text.replace('kind = "mx"', 'kind = "nonsense"'))
+    server.reload()
+    wait_until(lambda: [line for line in server.lines if 'nonsense' in line or 'kind' in line and 'reload' in line], 10,
+               what='a complaint in the log')
+    send(server, ['a@good.test'])
+    good.wait(1)
+
+
+def test_second_server_on_the_same_state_is_refused(world, house):
+    server = house(world)
+    got = subprocess.run([PROGRAM, 'serve', '-c', server.settings_path], capture_output=True, text=True, timeout=20,
+                         check=False)
+    assert got.returncode != 0
+    assert server.process.poll() is None
+
+
+def test_stop_finishes_what_runs(world, house):
+    """SIGTERM during a session: no acknowledged message is lost, and it ends soon."""
+    good = world.host('mx.good.test', 'good.test')
+    server = house(world, {'hold_all': True})
+    for _ in range(20):
+        send(server, ['a@good.test'])
+    server.stop()
+    server.write_settings({'hold_all': False})
+    server.start()
+    good.wait(20)
+    assert len(good.messages) == 20
+
+
+def test_master_key(world, house):
+    """Made, backed up, rotated; the wrong one opens nothing."""
+    plain = world.host('mx.plain.test', 'plain.test', tls='none')
+    server = house(world)
+    from world.mails import BODY_CANARY, canary_mail
+    from world.reader import Reader, link_in
+    assert submit(server, canary_mail(['a@plain.test']), ['a@plain.test'])[0] == 250
+    link = link_in(plain.wait(1)[0])
+    server.stop()
+    assert os.stat(server.master_key).st_mode & 0o077 == 0
+    right = open(server.master_key, 'rb').read()
+    os.rename(server.master_key, server.master_key + '.away')
+    server.command('key', 'new', server.master_key)
+    server.start(wait=False)
+    assert server.process.wait(20) != 0  # another key: it refuses to start
+    server.process = None
+    os.rename(server.master_key + '.away', server.master_key)
+    server.lines.clear()
+    server.start()
+    assert BODY_CANARY in Reader(server, plain).open_by_code(link).text
+    assert open(server.master_key, 'rb').read() == right
+
+
+@pytest.mark.long
+def test_ten_thousand_idle_sessions(world, house):
+    """They cost little memory, and mail still flows."""
+    good = world.host('mx.good.test', 'good.test')
+    resource.setrlimit(resource.RLIMIT_NOFILE, (40000, 40000))
+    server = house(world, {'limits': {'sessions_per_client': 20000, 'sessions': 20000}})
+
+    def memory():
+        total = 0
+        for pid in server.pids('smtpd'):
+            with open(f'/proc/{pid}/smaps_rollup', encoding='ascii') as file:
+                total += int(re.search(r'Pss:\s+(\d+)', file.read()).group(1))
+        return total
+    before = memory()
+    idle = []
+    for number in range(10000):
+        sock = socket.create_connection((server.address, server.ports['submission']), 20)
+        idle.append(sock)
+    for sock in idle:
+        sock.settimeout(20)
+        assert sock.recv(100).startswith(b'220')
+        sock.sendall(b'EHLO idle.test\r\n')
+    for sock in idle:
+        assert sock.recv(1000).startswith(b'250')
+    grown = (memory() - before) / 10000
+    print(f'{grown:.1f} KiB a session')
+    assert grown < 20
+    start = time.monotonic()
+    send(server, ['a@good.test'])
+    good.wait(1)
+    assert time.monotonic() - start < 3
+    for sock in idle:
+        sock.close()
