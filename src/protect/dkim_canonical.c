@@ -64,11 +64,33 @@ static bool is_plain(uint8_t byte)
     return byte != ' ' && byte != '\t' && byte != '\r' && byte != '\n';
 }
 
+/*
+ * How many bytes from a visible one on are their own relaxed form: words with one space between, and
+ * line ends with a word on both sides. That is nearly all of a mail.
+ */
+static size_t canonical_run(struct slice bytes)
+{
+    size_t at = 0;
+
+    while (at < bytes.len) {
+        if (is_plain(bytes.at[at]))
+            at++;
+        else if (bytes.at[at] == ' ' && at + 1 < bytes.len && is_plain(bytes.at[at + 1]))
+            at += 2;
+        else if (bytes.at[at] == '\r' && at + 2 < bytes.len && bytes.at[at + 1] == '\n' &&
+                 is_plain(bytes.at[at + 2]))
+            at += 3;
+        else
+            break;
+    }
+    return at;
+}
+
 void dkim_body_push(struct dkim_body *body, struct slice bytes)
 {
     while (bytes.len > 0) {
         uint8_t first = bytes.at[0];
-        size_t run = 0;
+        size_t run;
 
         if (first == '\n') {
             body->owes_return = body->owes_space = false;
@@ -83,8 +105,7 @@ void dkim_body_push(struct dkim_body *body, struct slice bytes)
             bytes = slice_from(bytes, 1);
             continue;
         }
-        while (run < bytes.len && is_plain(bytes.at[run]))
-            run++;
+        run = canonical_run(bytes);
         pay(body);
         put(body, slice_head(bytes, run));
         bytes = slice_from(bytes, run);

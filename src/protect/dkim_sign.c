@@ -42,12 +42,31 @@ struct facts {
 
 /* ---- reading the message ---- */
 
+/*
+ * The length of the header once its empty line is there, else 0. *line is where the last line that
+ * is not whole begins: what was looked at before is not looked at again.
+ */
+static size_t header_end(struct slice header, size_t *line)
+{
+    size_t len = mime_header_len(slice_from(header, *line));
+
+    if (len > 0)
+        return *line + len;
+    for (size_t at = header.len; at > *line; at--)
+        if (header.at[at - 1] == '\n') {
+            *line = at;
+            break;
+        }
+    return 0;
+}
+
 /* One pass: the header is kept, the body hashed. */
 static bool read_message(const struct content_source *source, struct buffer *header,
                          uint8_t body_digest[SHA256_BYTES], struct err *err)
 {
     struct dkim_body body;
     bool in_body = false, went_well = source->rewind(source->context, err);
+    size_t line = 0;
 
     dkim_body_init(&body);
     while (went_well) {
@@ -63,7 +82,7 @@ static bool read_message(const struct content_source *source, struct buffer *hea
         }
         /* What goes past the ceiling may already be body. */
         must(buffer_append(header, slice_head(piece, buffer_room(header))));
-        len = mime_header_len(buffer_view(header));
+        len = header_end(buffer_view(header), &line);
         if (len > 0) {
             in_body = true;
             dkim_body_push(&body, slice_from(piece, len - before));
