@@ -223,7 +223,7 @@ static void test_speed(void **state)
     struct sign_key *key = NULL;
     struct buffer out, message;
     struct err err;
-    struct timespec before, after;
+    clock_t before;
     double seconds;
 
     (void)state;
@@ -236,14 +236,12 @@ static void test_speed(void **state)
     while (buffer_len(&message) < 4096)
         assert_true(
             buffer_append(&message, S("Some words of a line as people write them, say.\r\n")));
-    clock_gettime(CLOCK_MONOTONIC, &before);
+    before = clock();
     for (int i = 0; i < 2000; i++) {
         buffer_clear(&out);
         assert_true(sign_text(buffer_view(&message), S("clinic.test"), &good, 1, &out, &err));
     }
-    clock_gettime(CLOCK_MONOTONIC, &after);
-    seconds =
-        (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) / 1e9;
+    seconds = (double)(clock() - before) / CLOCKS_PER_SEC;
     print_message("%.0f signatures/s (Ed25519, 4 KiB)\n", 2000 / seconds);
     assert_true(seconds < 20);
     buffer_deinit(&out);

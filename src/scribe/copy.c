@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sealed portal copy for one recipient, and the notice that carries its link. */
+#include "scribe/internal.h"
+
+#include "base/log.h"
+#include "crypto/random.h"
+#include "protect/notice.h"
+#include "protect/portal_copy.h"
+#include "protect/portal_key.h"
+
+#include <string.h>
+
+enum { LINK_MAX = 2048 };
+
+/* Everything that is made for one copy; wiped at the end. */
+struct making {
+    struct secret token, share, content_key;
+    struct portal_answer answer;
+    bool has_answer;
+    uint8_t salt[PASSWORD_SALT_BYTES];
+    uint8_t lookup[PORTAL_LOOKUP_BYTES];
+    uint8_t wrapped[KEYWRAP_BYTES];
+    struct content_ref copy, notice;
+};
+
+static bool make_keys(struct scribe *scribe, const struct ipc_make_portal_copy *question,
+                      struct making *making, struct err *err)
+{
+    random_secret(&making->token);
+    random_secret(&making->share);
+    random_secret(&making->content_key);
+    making->has_answer = question->proof == READER_PROOF_ANSWER;
+    if (making->has_answer) {
+        random_bytes(making->salt, sizeof making->salt);
+        if (!portal_answer_derive(question->answer, making->salt, scribe->options.cost,
+                                  &making->answer, err))
+            return false;
+    }
+    portal_token_lookup(&making->token, making->lookup);
+    portal_key_wrap(&making->token, &making->share,
+                    making->has_answer ? &making->answer.key : NULL, &making->content_key,
+                    making->wrapped);
+    return true;
+}
+
+static bool write_sealed(void *context, struct slice bytes, struct err *err)
+{
+    return spool_message_write(context, bytes, err);
+}
+
+/* Copy the message into a portal segment, under the content key that only `wrapped` holds. */
+static bool make_copy(struct scribe *scribe, const struct ipc_make_portal_copy *question,
+                      struct making *making, struct err *err)
+{
+    struct spool_reader *reader;
+    struct spool_message *message;
+    struct content_source source;
+    struct copy_sink sink;
+    bool written;
+
+    if (!spool_reader_open(scribe->options.queue_fd, &question->content, &question->data_key,
+                           &reader, err))
+        return false;
+    message = spool_message_begin(scribe->portal);
+    spool_message_set_key(message, &making->content_key);
+    source = source_of_spool(reader);
+    sink = (struct copy_sink){message, write_sealed};
+    written = portal_copy_write(&source, &sink, err);
+    spool_reader_close(&reader);
+    if (written)
+        return spool_message_finish(&message, &making->copy, err);
+    spool_message_abort(&message);
+    return false;
+}
+
+/* Composed before the copy is made: what cannot be told to the reader need not be sealed. */
+static bool compose_notice(struct scribe *scribe, const struct ipc_make_portal_copy *question,
+                           const struct making *making, struct buffer *mail, struct err *err)
+{
+    const struct settings_account *account =
+        settings_account_find(scribe->settings, question->account);
+    struct notice notice = {
+        .subject = slice_from_cstr(account->notice_subject_cstr),
+        .sender = question->sender,
+        .expires_ms = question->expires_ms,
+        .by_code = question->proof == READER_PROOF_CODE,
+        .by_answer = making->has_answer,
+    };
+    struct buffer link, header_id;
+    bool made;
+
+    buffer_init(&link, LINK_MAX);
+    buffer_init(&header_id, 512);
+    scribe__face(scribe, question->account, &notice.face);
+    notice.face.to = question->recipient;
+    notice.face.id = question->notice_message;
+    made = (buffer_append(&link, slice_from_cstr(scribe->settings->portal.url_cstr)) &&
+            buffer_append(&link, S("/m/")) && portal_token_write(&making->token, &link)) ||
+           FAIL(err, ERR_PERM, "the portal's url is too long");
+    notice.link = buffer_view(&link);
+    made = made && notice_write(&scribe->templates, &notice, mail, &header_id, err);
+    buffer_wipe(&link);
+    buffer_deinit(&header_id);
+    return made;
+}
+
+static bool make_all(struct scribe *scribe, const struct ipc_make_portal_copy *question,
+                     struct making *making, struct err *err)
+{
+    struct buffer notice;
+    bool made;
+
+    if (settings_account_find(scribe->settings, question->account) == NULL)
+        return FAIL(err, ERR_TEMP, "the account is not in the settings");
+    if (question->proof > READER_PROOF_LINK)
+        return FAIL(err, ERR_PERM, "no such proof of the reader");
+    buffer_init(&notice, MAIL_BYTES_MAX);
+    made = make_keys(scribe, question, making, err) &&
+           compose_notice(scribe, question, making, &notice, err) &&
+           make_copy(scribe, question, making, err) &&
+           scribe__seal_mail(scribe, buffer_view(&notice), &making->notice, err);
+    buffer_wipe(&notice);
+    return made;
+}
+
+void scribe__make_portal_copy(struct scribe *scribe,
+                              const struct ipc_make_portal_copy *question)
+{
+    struct ipc_portal_copy_made answer = {.ask = question->ask};
+    struct making making;
+    struct err err = {0};
+
+    memset(&making, 0, sizeof making);
+    answer.ok = make_all(scribe, question, &making, &err);
+    if (answer.ok) {
+        answer.lookup = slice_of(making.lookup, sizeof making.lookup);
+        answer.share = making.share;
+        answer.wrapped = slice_of(making.wrapped, sizeof making.wrapped);
+        answer.copy = making.copy;
+        answer.notice = making.notice;
+        if (making.has_answer) {
+            answer.salt = slice_of(making.salt, sizeof making.salt);
+            answer.verifier = slice_of(making.answer.verifier, sizeof making.answer.verifier);
+        }
+    } else {
+        LOG(LOG_WARN, "scribe.no_copy", log_id("message", question->message),
+            log_cstr("why", err.text_cstr));
+        answer.text = slice_from_cstr(err.text_cstr);
+    }
+    scribe__answer(scribe, IPC_PORTAL_COPY_MADE, &answer);
+    secret_wipe(&answer.share);
+    explicit_bzero(&making, sizeof making);
+}
