@@ -53,12 +53,14 @@ size_t httpd_connection_count(const struct httpd *httpd);
 
 /* ---- a request ---- */
 
+/* Never 0, never used again in this process. */
 uint64_t httpd_request_id(const struct httpd_request *request);
 /* NULL: it is gone. */
 struct httpd_request *httpd_find(const struct httpd *httpd, uint64_t id);
 void httpd_set_user(struct httpd_request *request, void *user);
 void *httpd_user(const struct httpd_request *request);
 
+/* Its head, as judged. */
 enum httpd_method httpd_method(const struct httpd_request *request);
 /* As it came, nothing decoded, without the query. */
 struct slice httpd_path(const struct httpd_request *request);

@@ -182,14 +182,15 @@
     F(M, NUMBER, ask) F(M, BYTES, lookup) F(M, BYTES, session) F(M, BYTES, client)
 /*
  * K→P. status: enum portal_status. On PORTAL_OPEN: everything needed to open the copy together with
- * the token that only the portal has seen; answer_key is zero unless READER_PROOF_ANSWER.
+ * the token that only the portal has seen; answer_key is zero unless READER_PROOF_ANSWER;
+ * header_id: the original's Message-ID, for In-Reply-To (may be empty).
  */
 #define IPC_PORTAL_OPENED_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, NUMBER, status) F(M, SIGNED, locked_ms) F(M, NUMBER, tries_left) \
     F(M, BYTES, session) F(M, NUMBER, message) F(M, BYTES, account) \
     F(M, BYTES, organisation) F(M, BYTES, sender) F(M, BYTES, recipient) \
     F(M, SIGNED, expires_ms) F(M, SECRET, share) F(M, SECRET, answer_key) \
-    F(M, BYTES, wrapped) F(M, CONTENT, copy)
+    F(M, BYTES, wrapped) F(M, CONTENT, copy) F(M, BYTES, header_id)
 /* P→K, before the page is sent; answered by portal_done when it is on disk. event: enum portal_event. */
 #define IPC_PORTAL_EVENT_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, BYTES, lookup) F(M, BYTES, session) F(M, NUMBER, event) \

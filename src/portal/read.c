@@ -98,6 +98,19 @@ static void free_rows(struct file_row *rows, struct template_scope *scopes, size
     free(scopes);
 }
 
+/* How tall the frame shall be: without scripts nobody can measure what is inside. */
+static struct slice frame_height(const struct portal_part *html, struct slice text)
+{
+    size_t lines = text.len / 80;
+
+    for (struct slice rest = text; rest.len > 0; lines++)
+        (void)slice_cut(&rest, '\n');
+    /* Much more HTML than text: pictures and tables. */
+    if (text.len == 0 || html->size > 20 * (text.len + 1000))
+        return S("long");
+    return lines <= 10 ? S("short") : lines <= 22 ? S("middle") : S("long");
+}
+
 static void show_message(struct visit *visit, struct httpd_request *request,
                          const struct buffer *text)
 {
@@ -126,6 +139,9 @@ static void show_message(struct visit *visit, struct httpd_request *request,
         template_text("date", manifest->date),
         template_bool("has_html",
                       html_part >= 0 && manifest->parts[html_part].size <= HTML_SHOWN_MAX),
+        template_text("frame", html_part < 0 ? S("")
+                                             : frame_height(&manifest->parts[html_part],
+                                                            buffer_view(text))),
         template_text("text", buffer_view(text)),
         template_bool("is_cut",
                       text_part >= 0 && manifest->parts[text_part].size > TEXT_SHOWN_MAX),

@@ -35,7 +35,10 @@ static void show_form(struct visit *visit, struct httpd_request *request, unsign
         template_text("files_max", slice_from_cstr(files_cstr)),
         template_text("bytes_max", buffer_view(&size)),
         template_text("problem", slice_from_cstr(problem_cstr)),
-        template_text("problem_hint", S("Your text is still here. Please choose files again.")),
+        template_text("problem_hint",
+                      buffer_len(&visit->text) > 0
+                          ? S("Your text is still here; files must be chosen again.")
+                          : S("")),
     };
 
     visit_page(visit->portal, request, status, PAGE_REPLY, values, COUNT_OF(values), NULL);
@@ -95,6 +98,7 @@ static bool begin_message(struct visit *visit, bool has_files, struct err *err)
     struct compose_head head = {.reader = buffer_view(&visit->recipient),
                                 .sender = buffer_view(&visit->sender),
                                 .subject = manifest->subject,
+                                .original_id = buffer_view(&visit->original_id),
                                 .hostname = slice_from_cstr(portal->settings->hostname_cstr),
                                 .unix_ms = now_ms};
 

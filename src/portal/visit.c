@@ -28,6 +28,7 @@ struct visit *visit_new(struct portal *portal, struct httpd_request *request,
     buffer_init(&visit->sender, 1000);
     buffer_init(&visit->recipient, 1000);
     buffer_init(&visit->account, 1000);
+    buffer_init(&visit->original_id, 1000);
     return visit;
 }
 
@@ -45,6 +46,7 @@ void visit_free(struct visit *visit)
     buffer_deinit(&visit->sender);
     buffer_deinit(&visit->recipient);
     buffer_deinit(&visit->account);
+    buffer_deinit(&visit->original_id);
     explicit_bzero(visit, sizeof *visit);
     free(visit);
 }
@@ -231,7 +233,9 @@ bool visit_open_copy(struct visit *visit, struct httpd_request *request,
 
     if (!keep(&visit->organisation, opened->organisation) ||
         !keep(&visit->sender, opened->sender) || !keep(&visit->recipient, opened->recipient) ||
-        !keep(&visit->account, opened->account) || !keep(&visit->session, opened->session) ||
+        !keep(&visit->account, opened->account) ||
+        !keep(&visit->original_id, slice_head(opened->header_id, 999)) ||
+        !keep(&visit->session, opened->session) ||
         buffer_len(&visit->session) != SECRET_BYTES || opened->wrapped.len != KEYWRAP_BYTES)
         (void)FAIL(&err, ERR_PERM, "the keeper's answer does not fit");
     else if (!portal_key_unwrap(&visit->link.token, &opened->share, &opened->answer_key,

@@ -53,7 +53,7 @@ struct visit {
     struct buffer nonce, typed, text; /* the form's fields */
     uint64_t tries_left;
     /* From portal_opened: */
-    struct buffer session, organisation, sender, recipient, account;
+    struct buffer session, organisation, sender, recipient, account, original_id;
     int64_t expires_ms;
     visit_fn *opened;     /* what to do once the session is resumed */
     visit_fn *not_opened; /* or not; NULL = back to the start */

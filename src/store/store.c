@@ -79,7 +79,7 @@ static bool take_lock(struct store *store, struct err *err)
 {
     char path_cstr[PATH_BYTES];
 
-    snprintf(path_cstr, sizeof path_cstr, "%s/lock", store->dir_cstr);
+    snprintf(path_cstr, sizeof path_cstr, "%s/keeper.lock", store->dir_cstr);
     store->lock_fd = open(path_cstr, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (store->lock_fd < 0)
         return FAIL(err, ERR_TEMP, "cannot open %s: %s", path_cstr, strerror(errno));

@@ -21,7 +21,7 @@
 struct store;
 
 /*
- * Open STATE/postern.db (made when absent), take STATE/lock, bring the schema up to date.
+ * Open STATE/postern.db (made when absent), take STATE/keeper.lock, bring the schema up to date.
  * ERR_TEMP: the folder is not writable, the disk is full, another server holds the lock. ERR_PERM:
  * not a database of ours, or made by a later version.
  */

@@ -269,6 +269,7 @@ static void open_up(struct stand *stand, uint64_t ask, const struct sample *samp
         opened.answer_key = sample->answer.key;
         opened.wrapped = slice_of(sample->wrapped, KEYWRAP_BYTES);
         opened.copy = sample->copy;
+        opened.header_id = S("original-1@clinic.test");
     }
     answer(stand, IPC_PORTAL_OPENED, &opened);
 }
