@@ -108,6 +108,7 @@ void keeper_housekeeping(void *context)
 {
     struct keeper *keeper = context;
 
+    sessions_sweep(&keeper->sessions, loop_now_ms());
     if (!keeper->inbox.is_failing)
         inbox_put_own(keeper, &kind_housekeeping, IPC_NONE, NULL, NULL, 0, 0, 0);
     loop_timer_set(keeper->housekeeping, EVERY_MS);

@@ -5,12 +5,14 @@
 
 #include "base/id.h"
 #include "keeper/asks.h"
+#include "keeper/auth.h"
 #include "keeper/deliver.h"
 #include "keeper/domains.h"
 #include "keeper/inbox.h"
 #include "keeper/keeper.h"
 #include "keeper/peers.h"
 #include "keeper/schedule.h"
+#include "keeper/sessions.h"
 #include "spool/keyring.h"
 #include "spool/syncer.h"
 #include "store/address.h"
@@ -32,6 +34,8 @@ struct keeper {
     struct domains domains;
     struct schedule schedule;
     struct deliveries deliveries;
+    struct sessions sessions;
+    struct auth auth;
     struct loop_timer *housekeeping;
     int64_t started_ms;
     bool is_draining;

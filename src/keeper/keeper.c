@@ -70,6 +70,8 @@ static void open_rooms(struct keeper *keeper)
     asks_init(&keeper->asks);
     domains_init(&keeper->domains);
     deliver_init(&keeper->deliveries);
+    sessions_init(&keeper->sessions);
+    auth_init(&keeper->auth);
     schedule_init(keeper);
     keeper->housekeeping = loop_timer_new(keeper->loop, keeper_housekeeping, keeper);
     keeper->drain_timer = loop_timer_new(keeper->loop, on_drain_timer, keeper);
@@ -160,6 +162,8 @@ void keeper_close(struct keeper **keeper)
     deliver_deinit(&gone->deliveries);
     schedule_deinit(gone);
     domains_deinit(&gone->domains);
+    sessions_deinit(&gone->sessions);
+    auth_deinit(&gone->auth);
     loop_timer_free(&gone->housekeeping);
     loop_timer_free(&gone->drain_timer);
     spool_keyring_free(&gone->ring);

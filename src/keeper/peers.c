@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "keeper/accept.h"
 #include "keeper/internal.h"
+#include "keeper/portal_prove.h"
+#include "keeper/portal_read.h"
 #include "keeper/results.h"
 #include "role/role.h"
 
@@ -47,12 +49,19 @@ static void take_answer(struct keeper *keeper, struct peer *peer, enum ipc_type 
 
 static const struct route routes[IPC_COUNT] = {
     [IPC_ACCEPT] = {FROM(SMTPD), accept_take},
+    [IPC_AUTH_CHECK] = {FROM(SMTPD), auth_take},
     [IPC_DELIVERED] = {FROM(COURIER), results_take},
     [IPC_SIGNATURE] = {FROM(SCRIBE), take_answer},
     [IPC_PORTAL_COPY_MADE] = {FROM(SCRIBE), take_answer},
     [IPC_MAIL_MADE] = {FROM(SCRIBE), take_answer},
     [IPC_PASSWORD_VERIFIED] = {FROM(SCRIBE), take_answer},
     [IPC_ANSWER_HASHED] = {FROM(SCRIBE), take_answer},
+    [IPC_PORTAL_LOOK] = {FROM(PORTAL), portal_take_look},
+    [IPC_PORTAL_SEND_CODE] = {FROM(PORTAL), portal_take_send_code},
+    [IPC_PORTAL_PROVE] = {FROM(PORTAL), portal_take_prove},
+    [IPC_PORTAL_RESUME] = {FROM(PORTAL), portal_take_resume},
+    [IPC_PORTAL_EVENT] = {FROM(PORTAL), portal_take_event},
+    [IPC_PORTAL_REPLY] = {FROM(PORTAL), portal_take_reply},
 };
 
 static void drop(struct peer *peer)
