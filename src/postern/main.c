@@ -6,10 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#pragma weak keeper_main
 #pragma weak courier_main
-#pragma weak scribe_main
-#pragma weak portal_main
 
 static const struct command {
     const char *name_cstr;
