@@ -74,8 +74,10 @@ class Play:
             letter = self.mailroom.wait(lambda letter, mailbox=mailbox: letter.mailbox == mailbox,
                                         ARRIVAL_SECONDS)
             setattr(opening, name, letter)
-        opening.evidence = story.evidence(self.server, opening.message, world.FRIEND)
-        opening.evidence_inbound = story.evidence(self.server, opening.inbound, world.CLERK)
+        for key, message, address in ((world.FRIEND, opening.message, world.FRIEND),
+                                      (world.STRANGER, opening.message, world.STRANGER),
+                                      (world.CLERK, opening.inbound, world.CLERK)):
+            opening.evidence[key] = story.evidence(self.server, message, address)
         opening.problems = self._judge(opening)
         return opening
 
@@ -86,6 +88,8 @@ class Play:
             problems.append(f'Nothing arrived for {world.FRIEND}.')
         elif not opening.friend.how or letters.SECRET not in opening.friend.text:
             problems.append(f'{world.FRIEND} did not get the letter itself by TLS.')
+        elif not any('verified' in line for line in opening.evidence[world.FRIEND]):
+            problems.append(f'The story of the mail to {world.FRIEND} shows no verified TLS.')
         if not opening.stranger:
             problems.append(f'No notice arrived for {world.STRANGER}.')
         elif letters.SECRET.encode() in opening.stranger.data or len(opening.stranger.links) != 1:
@@ -112,7 +116,10 @@ class Opening:
 
     message = inbound = ''
     friend = stranger = clerk = None
-    evidence, evidence_inbound, problems = (), (), ()
+    problems = ()
+
+    def __init__(self):
+        self.evidence = {}  # recipient -> lines of the story
 
     @property
     def link(self):
@@ -122,10 +129,11 @@ class Opening:
         """For console.opening."""
         missing = console.amber('has not arrived yet')
         yield (world.CLERK, world.FRIEND, console.green('went by proved TLS') if self.friend else missing,
-               self.evidence)
+               self.evidence.get(world.FRIEND, ()))
         yield (world.CLERK, world.STRANGER,
                'no TLS there, so it was ' + console.green('sealed in the portal')
-               + ' and a neutral notice went out' if self.stranger else missing, ())
+               + ' and a neutral notice went out' if self.stranger else missing,
+               self.evidence.get(world.STRANGER, ()))
         yield (world.FRIEND, world.CLERK,
                console.green('came in and went on to the clerk by proved TLS') if self.clerk else missing,
-               self.evidence_inbound)
+               self.evidence.get(world.CLERK, ()))

@@ -1,12 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the server itself says of a message: its story, out of `postern trace`."""
+"""What the server itself says of a message: its story, out of `postern trace --json`."""
+import json
+import time
+
 from world import Trouble
+
+SETTLED = ('delivered', 'notified', 'failed', 'dropped')
+SETTLE_SECONDS = 5
+
+
+def recipient(server, message, address):
+    """The part of the story that is about this recipient, as a dictionary; {} when there is none."""
+    for line in server.ask('trace', '--json', message).splitlines():
+        for person in json.loads(line).get('recipients', ()):
+            if person.get('address') == address:
+                return person
+    return {}
+
+
+def settled(server, message, address):
+    """The same once the delivery is written down: the letter may arrive a moment earlier."""
+    end = time.monotonic() + SETTLE_SECONDS
+    while True:
+        person = recipient(server, message, address)
+        if person.get('state') in SETTLED or time.monotonic() > end:
+            return person
+        time.sleep(0.1)
 
 
 def evidence(server, message, address):
-    """Lines of the story that tell how this recipient's mail travelled; [] when there are none."""
+    """Lines that tell how this recipient's mail travelled; [] when there are none."""
     try:
-        lines = server.ask('trace', message).splitlines()
-    except Trouble as problem:
+        person = settled(server, message, address)
+    except (Trouble, ValueError) as problem:
         return [f'no story: {problem}']
-    return [' '.join(line.split()) for line in lines if 'TLSv1' in line and address.split('@')[1] in line]
+    lines = []
+    for event in person.get('events', ()):
+        if event.get('tls'):
+            level = event.get('level', '')
+            lines = [f'{event.get("mx", "?")} [{event.get("mx_address") or event.get("address", "?")}] · '
+                     f'{event["tls"]} · {event.get("cipher", "?")} · {level}',
+                     f'certificate {event.get("certificate", "?")}']
+    if person.get('reasons'):
+        lines.append('why: ' + person['reasons'])
+    return lines
