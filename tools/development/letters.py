@@ -46,41 +46,35 @@ def submit(ports, authority, password):
     recipients = [world.FRIEND, world.STRANGER]
     mail = _mail('Clara Clerk', world.CLERK, recipients, 'Your laboratory results', LETTER)
     mail.add_attachment(REPORT, subtype='csv', filename='report.csv')
-    with _connect(ports.submission) as smtp:
+
+    def introduce(smtp):
         smtp.starttls(context=ssl.create_default_context(cafile=authority))
         smtp.login(world.CLERK, password)
-        return _send(smtp, world.CLERK, recipients, mail)
+    return _send(ports.submission, introduce, world.CLERK, recipients, mail)
 
 
 def send_inbound(ports):
     """A patient writes to the clerk, as any server on the Internet would bring it."""
-    with _connect(ports.mx) as smtp:
-        context = ssl.create_default_context()
-        context.check_hostname = False  # opportunistic, as usual between strangers
-        context.verify_mode = ssl.CERT_NONE
-        smtp.starttls(context=context)
-        mail = _mail('A patient', world.FRIEND, [world.CLERK], 'Ten instead of nine?', QUESTION)
-        return _send(smtp, world.FRIEND, [world.CLERK], mail)
+    context = ssl.create_default_context()
+    context.check_hostname = False  # opportunistic, as usual between strangers
+    context.verify_mode = ssl.CERT_NONE
+    mail = _mail('A patient', world.FRIEND, [world.CLERK], 'Ten instead of nine?', QUESTION)
+    return _send(ports.mx, lambda smtp: smtp.starttls(context=context), world.FRIEND, [world.CLERK], mail)
 
 
-def _connect(port):
-    # localhost is a name in the certificate; smtplib checks against the name that it was given.
+def _send(port, introduce, sender, recipients, mail):
+    """Connect, introduce ourselves, send; the server's id for the message, out of its last reply."""
     try:
-        return smtplib.SMTP('localhost', port, local_hostname='desk.clinic.test', timeout=30)
+        # localhost is a name in the certificate, and smtplib compares.
+        with smtplib.SMTP('localhost', port, local_hostname='desk.clinic.test', timeout=30) as smtp:
+            introduce(smtp)
+            smtp.ehlo_or_helo_if_needed()
+            _expect(smtp.mail(sender), 'MAIL FROM')
+            for address in recipients:
+                _expect(smtp.rcpt(address), f'RCPT TO {address}')
+            words = _expect(smtp.data(mail.as_bytes(policy=mail.policy.clone(linesep='\r\n'))), 'DATA')
     except (OSError, smtplib.SMTPException) as problem:
-        raise Trouble(f'No SMTP conversation on port {port}: {problem}') from None
-
-
-def _send(smtp, sender, recipients, mail):
-    """Send; the server's id for the message, out of its last reply."""
-    try:
-        smtp.ehlo_or_helo_if_needed()
-        _expect(smtp.mail(sender), 'MAIL FROM')
-        for address in recipients:
-            _expect(smtp.rcpt(address), f'RCPT TO {address}')
-        words = _expect(smtp.data(mail.as_bytes(policy=mail.policy.clone(linesep='\r\n'))), 'DATA')
-    except (OSError, smtplib.SMTPException) as problem:
-        raise Trouble(f'The first message was not taken: {problem}') from None
+        raise Trouble(f'The message from {sender} was not taken on port {port}: {problem}') from None
     found = re.search(r'\b[0-9A-HJKMNP-TV-Z]{13}\b', words)
     return found.group(0) if found else mail['Message-ID'].strip('<>')
 

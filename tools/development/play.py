@@ -71,15 +71,23 @@ class Play:
         opening.message = letters.submit(self.ports, self.places.authority, self.password)
         opening.inbound = letters.send_inbound(self.ports)
         for mailbox, name in ((world.FRIEND, 'friend'), (world.STRANGER, 'stranger'), (world.CLERK, 'clerk')):
-            letter = self.mailroom.wait(lambda letter, mailbox=mailbox: letter.mailbox == mailbox,
-                                        ARRIVAL_SECONDS)
-            setattr(opening, name, letter)
+            setattr(opening, name, self._await(mailbox))
         for key, message, address in ((world.FRIEND, opening.message, world.FRIEND),
                                       (world.STRANGER, opening.message, world.STRANGER),
                                       (world.CLERK, opening.inbound, world.CLERK)):
             opening.evidence[key] = story.evidence(self.server, message, address)
         opening.problems = self._judge(opening)
         return opening
+
+    def _await(self, mailbox):
+        """The first letter for this mailbox; None when it does not come in time."""
+        for _ in range(ARRIVAL_SECONDS):
+            letter = self.mailroom.wait(lambda letter: letter.mailbox == mailbox, 1)
+            if letter:
+                return letter
+            if not self.server.is_alive():
+                raise Trouble('The server has ended by itself.\n' + self.server.log_tail())
+        return None
 
     def _judge(self, opening):
         """What is not as it should be, in words."""
