@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "net/connection.h"
+#include "net/connection_internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -10,46 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum {
-    SCRATCH_BYTES = 64 << 10, /* one read */
-    READS_A_TURN = 4,         /* then the others have their turn */
-};
-
-enum connection_state {
-    STATE_CONNECTING,
-    STATE_HANDSHAKE,
-    STATE_OPEN,
-    STATE_FINISHING, /* the owner has let go: send what is queued, say goodbye, linger, free */
-    STATE_LINGERING, /* all said; read and forget until the peer closes, so that no reset eats our last words */
-    STATE_CLOSED, /* on_closed has been called */
-};
-
-struct connection {
-    struct loop *loop;
-    int fd;
-    enum connection_state state;
-    struct loop_watch *watch;
-    struct loop_timer *timer;
-    struct tls_session *tls;
-    const struct connection_handlers *handlers;
-    void *context;
-    struct slice fresh; /* just read, in the scratch; only while on_input runs */
-    struct buffer in, out;
-    struct sockaddr_storage peer;
-    bool read_enabled;
-    bool want_drained;
-    bool tls_wants_write; /* a read that must write first */
-    bool is_flush_due;
-    bool is_input_due; /* on_input is asked for although nothing new came */
-    bool is_handling, is_freed;
-};
-
-/*
- * Bytes are read here and handed to the owner in place; only what it leaves is copied. One for the
- * process: a process has one loop, and reads never nest.
- */
-static uint8_t scratch[SCRATCH_BYTES];
 
 static void on_ready(void *context, int ready);
 
@@ -181,69 +141,6 @@ static void report_closed(struct connection *connection, const struct err *why)
 /* ---- reading ---- */
 
 /* One read from socket or TLS into at; > 0 bytes, 0 nothing now, -1 over (err says why). */
-static ssize_t read_once(struct connection *connection, uint8_t *at, size_t max,
-                         struct err *err)
-{
-    size_t len = 0;
-
-    if (connection->tls == NULL) {
-        ssize_t got = recv(connection->fd, at, max, MSG_DONTWAIT);
-
-        if (got > 0)
-            return got;
-        if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-            return 0;
-        if (got < 0)
-            FAIL(err, ERR_TEMP, "connection lost: %s", strerror(errno));
-        return -1;
-    }
-    connection->tls_wants_write = false;
-    switch (tls_session_read(connection->tls, at, max, &len, err)) {
-    case TLS_DONE:
-        return (ssize_t)len;
-    case TLS_WANT_READ:
-        return 0;
-    case TLS_WANT_WRITE:
-        connection->tls_wants_write = true;
-        return 0;
-    case TLS_CLOSED:
-    case TLS_FAILED:
-        break;
-    }
-    return -1;
-}
-
-/* Fill the scratch; TLS gives one record a call. Returns -1 when the connection is over. */
-static int fill_scratch(struct connection *connection, size_t *len_out, bool *more_out,
-                        struct err *err)
-{
-    size_t max = buffer_room(&connection->in);
-    size_t len = 0;
-
-    if (max > SCRATCH_BYTES)
-        max = SCRATCH_BYTES;
-    *more_out = false;
-    while (len < max) {
-        ssize_t got = read_once(connection, scratch + len, max - len, err);
-
-        if (got < 0) {
-            *len_out = len;
-            return -1;
-        }
-        if (got == 0)
-            break;
-        len += (size_t)got;
-        if (connection->tls == NULL) {
-            /* A short read has emptied the socket: do not ask it again for nothing. */
-            *more_out = len == max;
-            break;
-        }
-        *more_out = len == max;
-    }
-    *len_out = len;
-    return 0;
-}
-
 static void keep_fresh(struct connection *connection)
 {
     bool fits = buffer_append(&connection->in, connection->fresh);
@@ -255,15 +152,15 @@ static void keep_fresh(struct connection *connection)
 static void hand_over(struct connection *connection, size_t len)
 {
     if (buffer_len(&connection->in) > 0) {
-        bool fits = buffer_append(&connection->in, slice_of(scratch, len));
+        bool fits = buffer_append(&connection->in, slice_of(net__scratch, len));
 
         must(fits);
     } else
-        connection->fresh = slice_of(scratch, len);
+        connection->fresh = slice_of(net__scratch, len);
     connection->handlers->on_input(connection->context);
     if (!connection->is_freed)
         keep_fresh(connection);
-    explicit_bzero(scratch, connection->tls != NULL ? len : 0);
+    explicit_bzero(net__scratch, connection->tls != NULL ? len : 0);
 }
 
 static bool may_read(const struct connection *connection)
@@ -278,11 +175,11 @@ static void read_some(struct connection *connection)
         struct err err = {0};
         size_t len = 0;
         bool more = false;
-        int state = fill_scratch(connection, &len, &more, &err);
+        bool is_open = net__fill_scratch(connection, &len, &more, &err);
 
         if (len > 0)
             hand_over(connection, len);
-        if (state < 0 && !connection->is_freed && connection->state == STATE_OPEN)
+        if (!is_open && !connection->is_freed && connection->state == STATE_OPEN)
             report_closed(connection, &err);
         if (!more)
             return;
@@ -295,54 +192,11 @@ static void read_some(struct connection *connection)
 /* ---- writing ---- */
 
 /* > 0 bytes taken, 0 the socket is full, -1 over. */
-static ssize_t write_once(struct connection *connection, struct slice bytes, struct err *err)
-{
-    size_t len = 0;
-
-    if (connection->tls == NULL) {
-        ssize_t sent = send(connection->fd, bytes.at, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-        if (sent >= 0)
-            return sent;
-        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
-            return 0;
-        FAIL(err, ERR_TEMP, "connection lost: %s", strerror(errno));
-        return -1;
-    }
-    switch (tls_session_write(connection->tls, bytes, &len, err)) {
-    case TLS_DONE:
-        return (ssize_t)len;
-    case TLS_WANT_READ:
-    case TLS_WANT_WRITE:
-        return 0;
-    case TLS_CLOSED:
-    case TLS_FAILED:
-        break;
-    }
-    return -1;
-}
-
-static bool flush(struct connection *connection, struct err *err)
-{
-    connection->is_flush_due = false;
-    while (buffer_len(&connection->out) > 0) {
-        ssize_t sent = write_once(connection, buffer_view(&connection->out), err);
-
-        if (sent < 0)
-            return false;
-        if (sent == 0)
-            return true;
-        buffer_consume(&connection->out, (size_t)sent);
-    }
-    buffer_release_if_empty(&connection->out);
-    return true;
-}
-
 static void flush_and_tell(struct connection *connection)
 {
     struct err err = {0};
 
-    if (!flush(connection, &err)) {
+    if (!net__flush(connection, &err)) {
         /* The peer may have said why before it went: let that be read first. */
         if (connection->tls == NULL)
             read_some(connection);
@@ -356,7 +210,7 @@ static void flush_and_tell(struct connection *connection)
         connection->handlers->on_drained(connection->context);
         if (connection->is_freed || connection->state != STATE_OPEN)
             return;
-        if (!flush(connection, &err)) {
+        if (!net__flush(connection, &err)) {
             report_closed(connection, &err);
             return;
         }
@@ -412,7 +266,7 @@ static void finishing_step(struct connection *connection)
 {
     struct err err = {0};
 
-    if (!flush(connection, &err)) {
+    if (!net__flush(connection, &err)) {
         connection->is_freed = true;
         return;
     }
@@ -430,7 +284,7 @@ static void finishing_step(struct connection *connection)
 
 static void lingering_step(struct connection *connection)
 {
-    ssize_t got = recv(connection->fd, scratch, sizeof scratch, MSG_DONTWAIT);
+    ssize_t got = recv(connection->fd, net__scratch, sizeof net__scratch, MSG_DONTWAIT);
 
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
         connection->is_freed = true;
@@ -510,7 +364,7 @@ static void flush_plain(struct connection *connection)
 {
     struct err err = {0};
 
-    if (!flush(connection, &err) || buffer_len(&connection->out) > 0)
+    if (!net__flush(connection, &err) || buffer_len(&connection->out) > 0)
         buffer_clear(&connection->out);
 }
 
@@ -615,7 +469,7 @@ bool connection_write(struct connection *connection, struct slice bytes)
 void connection_flush(struct connection *connection)
 {
     struct err err = {0};
-    bool is_fine = connection->state != STATE_OPEN || flush(connection, &err);
+    bool is_fine = connection->state != STATE_OPEN || net__flush(connection, &err);
 
     /* A failure shows again at the next use. */
     (void)is_fine;
