@@ -42,6 +42,7 @@ struct mime_base64_encoder {
     uint8_t held[57];
 };
 
+/* Append the whole lines of 57 bytes that have come together. */
 MUST_CHECK bool mime_base64_encode(struct mime_base64_encoder *encoder, struct slice in,
                                    struct buffer *out);
 /* The last, shorter line. */
