@@ -79,6 +79,13 @@ static void write_time(struct mime_writer *writer, struct slice name, int64_t un
     buffer_deinit(&date);
 }
 
+/* A reply of the other side, and not our own words? */
+static bool is_smtp_reply(struct slice text)
+{
+    return text.len > 3 && byte_is_digit(text.at[0]) && byte_is_digit(text.at[1]) &&
+           byte_is_digit(text.at[2]);
+}
+
 static void write_delivery_status(struct mime_writer *writer, const struct system_mail *mail)
 {
     const struct kind *kind = &kinds[mail->kind];
@@ -95,7 +102,8 @@ static void write_delivery_status(struct mime_writer *writer, const struct syste
     mime_write_field(writer, S("Status"),
                      is_enhanced(mail->enhanced) ? mail->enhanced : kind->status);
     write_typed(writer, S("Remote-MTA"), S("dns; "), mail->mx);
-    write_typed(writer, S("Diagnostic-Code"), S("smtp; "), mail->detail);
+    write_typed(writer, S("Diagnostic-Code"),
+                is_smtp_reply(mail->detail) ? S("smtp; ") : S("x-postern; "), mail->detail);
     write_time(writer, S("Last-Attempt-Date"), mail->at_ms);
     if (mail->kind == SYSTEM_MAIL_DELAY)
         write_time(writer, S("Will-Retry-Until"), mail->until_ms);
