@@ -50,10 +50,14 @@ static void job_free(struct slow_job *job)
 
 static void queue_clear(struct slow_queue *queue)
 {
-    struct list_link *link;
+    struct list_link *link = list_first(&queue->jobs), *next;
 
-    while ((link = list_take_first(&queue->jobs)) != NULL)
+    for (; link != NULL; link = next) {
+        next = list_next(&queue->jobs, link);
         job_free(LIST_ELEMENT(link, struct slow_job, link));
+    }
+    list_init(&queue->jobs);
+    queue->count = 0;
 }
 
 void scribe_free(struct scribe **scribe)

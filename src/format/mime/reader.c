@@ -353,16 +353,12 @@ static bool end_last_line(struct mime_reader *reader, struct err *err)
 {
     struct slice line = buffer_view(&reader->line);
 
-    if (reader->mode == MODE_HEADER) {
-        if (line.len > 0 && !header_line(reader, line, err))
-            return false;
-        if (reader->mode == MODE_HEADER && !begin_part(reader, err))
-            return false;
-    } else if (line.len > 0 && !body_line(reader, line, err)) {
+    if (line.len > 0 && !(reader->mode == MODE_HEADER ? header_line(reader, line, err)
+                                                      : body_line(reader, line, err)))
         return false;
-    } else if (reader->mode == MODE_HEADER && !begin_part(reader, err)) {
+    /* A header that the message's end cut off, or that a last boundary only promised. */
+    if (reader->mode == MODE_HEADER && !begin_part(reader, err))
         return false;
-    }
     return hand_on_eol(reader, err);
 }
 
