@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "deliver/deliverer.h"
+
+#include "deliver/directory.h"
+#include "deliver/pool.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SESSIONS_MAX = 2,    /* hosts that are told about a message in one attempt */
+    CANDIDATES_MAX = 64, /* addresses tried in one attempt: bits of failed_handshakes */
+    DEFAULT_PORT = 25,
+};
+
+struct deliverer {
+    struct loop *loop;
+    struct settings *settings;
+    deliverer_finished_fn *on_finished;
+    void *context;
+    struct resolver *resolver;
+    struct directory *directory;
+    struct pool *pool;
+    struct tls_context *open, *verified;
+    int spool_dir_fd;
+    struct list all;      /* every delivery inside, wherever it waits */
+    struct list finished; /* to be handed out in the next turn */
+    struct loop_timer *finish_timer;
+    size_t count;
+};
+
+static void walk(struct deliverer *deliverer, struct delivery *delivery);
+static void on_known(void *context, struct list_link *waiter, struct directory_entry *entry);
+static void on_return(void *context, struct delivery *delivery,
+                      const struct pool_return *returned);
+static void on_finish_turn(void *context);
+
+/* ---- life ---- */
+
+static bool make_resolver(struct deliverer *deliverer, struct err *err)
+{
+    const struct settings_resolver *from = &deliverer->settings->resolver;
+    struct resolver_options options = {
+        .forward = from->forward,
+        .forward_count = from->forward_count,
+        .local_data = from->local_data,
+        .local_data_count = from->local_data_count,
+        .trust_anchor = from->trust_anchor.bytes,
+        .prefer_ipv4 = deliverer->settings->delivery.prefer_ipv4,
+    };
+
+    return resolver_new(deliverer->loop, &options, &deliverer->resolver, err);
+}
+
+/*
+ * Two contexts: one trusts nobody and records what it sees, one refuses what does not verify. Without trusted roots
+ * there is no second one, and nothing is ever proved.
+ */
+static bool make_contexts(struct deliverer *deliverer, struct err *err)
+{
+    const struct settings_file *roots = &deliverer->settings->trusted_roots;
+    struct tls_client_options options = {.trust = TLS_TRUST_NOBODY,
+                                         .authorities_pem = roots->bytes};
+
+    if (!tls_context_new_client(&options, &deliverer->open, err))
+        return false;
+    options.trust = TLS_TRUST_WEBPKI;
+    return roots->bytes.len == 0 || tls_context_new_client(&options, &deliverer->verified, err);
+}
+
+static void make_pool(struct deliverer *deliverer)
+{
+    const struct settings *settings = deliverer->settings;
+    const struct settings_delivery *from = &settings->delivery;
+    struct pool_options options = {
+        .loop = deliverer->loop,
+        .helo_cstr = from->helo_cstr[0] != '\0' ? from->helo_cstr : settings->hostname_cstr,
+        .connect_timeout_ms = from->connect_timeout_ms,
+        .command_timeout_ms = from->command_timeout_ms,
+        .idle_ms = from->idle_ms,
+        .connections_per_host = from->connections_per_host,
+        .messages_per_connection = from->messages_per_connection,
+        .open = deliverer->open,
+        .verified = deliverer->verified,
+        .spool_dir_fd = deliverer->spool_dir_fd,
+    };
+
+    deliverer->pool = pool_new(&options, on_return, deliverer);
+}
+
+bool deliverer_new(struct loop *loop, struct settings *settings, int spool_dir_fd,
+                   deliverer_finished_fn *on_finished, void *context,
+                   struct deliverer **deliverer_out, struct err *err)
+{
+    struct deliverer *deliverer = calloc(1, sizeof *deliverer);
+
+    must(deliverer != NULL);
+    deliverer->loop = loop;
+    deliverer->settings = settings_ref(settings);
+    deliverer->spool_dir_fd = spool_dir_fd;
+    deliverer->on_finished = on_finished;
+    deliverer->context = context;
+    list_init(&deliverer->all);
+    list_init(&deliverer->finished);
+    deliverer->finish_timer = loop_timer_new(loop, on_finish_turn, deliverer);
+    *deliverer_out = deliverer;
+    if (!make_resolver(deliverer, err) || !make_contexts(deliverer, err)) {
+        deliverer_free(deliverer_out);
+        return false;
+    }
+    deliverer->directory =
+        directory_new(deliverer->resolver, settings->hostname_cstr, on_known, deliverer);
+    make_pool(deliverer);
+    return true;
+}
+
+void deliverer_free(struct deliverer **deliverer_pointer)
+{
+    struct deliverer *deliverer = *deliverer_pointer;
+
+    if (deliverer == NULL)
+        return;
+    pool_free(&deliverer->pool);
+    directory_free(&deliverer->directory);
+    resolver_free(&deliverer->resolver);
+    for (struct list_link *link; (link = list_first(&deliverer->all)) != NULL;) {
+        struct delivery *delivery = LIST_ELEMENT(link, struct delivery, all);
+
+        delivery_free(&delivery);
+    }
+    loop_timer_free(&deliverer->finish_timer);
+    tls_context_unref(&deliverer->open);
+    tls_context_unref(&deliverer->verified);
+    settings_unref(&deliverer->settings);
+    free(deliverer);
+    *deliverer_pointer = NULL;
+}
+
+size_t deliverer_count(const struct deliverer *deliverer)
+{
+    return deliverer->count;
+}
+
+size_t deliverer_in_transit(const struct deliverer *deliverer)
+{
+    return pool_in_transit(deliverer->pool);
+}
+
+uint64_t deliverer_connections_opened(const struct deliverer *deliverer)
+{
+    return pool_connections_opened(deliverer->pool);
+}
+
+/* ---- the end of a delivery ---- */
+
+/* In the next turn: the pool is in the middle of its work when it hands a delivery back. */
+static void finish(struct deliverer *deliverer, struct delivery *delivery)
+{
+    must(delivery_is_settled(delivery));
+    list_push_back(&deliverer->finished, &delivery->link);
+    if (!loop_timer_is_set(deliverer->finish_timer))
+        loop_timer_set(deliverer->finish_timer, 0);
+}
+
+static void on_finish_turn(void *context)
+{
+    struct deliverer *deliverer = context;
+    struct list_link *link;
+
+    while ((link = list_take_first(&deliverer->finished)) != NULL) {
+        struct delivery *delivery = LIST_ELEMENT(link, struct delivery, link);
+
+        list_remove(&delivery->all);
+        deliverer->count--;
+        deliverer->on_finished(deliverer->context, delivery);
+    }
+}
+
+static void settle(struct deliverer *deliverer, struct delivery *delivery,
+                   enum delivery_outcome outcome, const char *enhanced_cstr,
+                   const char *text_cstr)
+{
+    delivery_settle(delivery, outcome, 0, enhanced_cstr, text_cstr);
+    finish(deliverer, delivery);
+}
+
+/* ---- hosts ---- */
+
+static bool is_literal(const char *host_cstr)
+{
+    return host_cstr[0] == '[';
+}
+
+/* "[192.0.2.1]" or "[IPv6:2001:db8::1]" [RFC 5321 §4.1.3]; plain IPv6 between brackets is taken too. */
+static bool parse_literal(const char *host_cstr, struct dns_address *address_out)
+{
+    struct slice text = slice_from_cstr(host_cstr);
+    char bare_cstr[DELIVERY_ADDRESS_SIZE];
+
+    if (text.len < 3 || text.at[text.len - 1] != ']')
+        return false;
+    text = slice_of(text.at + 1, text.len - 2);
+    if (slice_starts_with_nocase(text, S("IPv6:")))
+        text = slice_from(text, 5);
+    memset(address_out, 0, sizeof *address_out);
+    if (!slice_to_cstr(text, bare_cstr, sizeof bare_cstr))
+        return false;
+    address_out->is_ipv6 = inet_pton(AF_INET6, bare_cstr, address_out->bytes) == 1;
+    return address_out->is_ipv6 || inet_pton(AF_INET, bare_cstr, address_out->bytes) == 1;
+}
+
+static socklen_t make_address(const struct dns_address *from, uint16_t port,
+                              struct sockaddr_storage *to)
+{
+    memset(to, 0, sizeof *to);
+    if (from->is_ipv6) {
+        struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *)to;
+
+        ipv6->sin6_family = AF_INET6;
+        ipv6->sin6_port = htons(port);
+        memcpy(&ipv6->sin6_addr, from->bytes, 16);
+        return sizeof *ipv6;
+    }
+    ((struct sockaddr_in *)to)->sin_family = AF_INET;
+    ((struct sockaddr_in *)to)->sin_port = htons(port);
+    memcpy(&((struct sockaddr_in *)to)->sin_addr, from->bytes, 4);
+    return sizeof(struct sockaddr_in);
+}
+
+/* The fixed next hop, or the domain when it is a literal; NULL = ask for MX. */
+static const char *fixed_host(const struct delivery *delivery)
+{
+    if (delivery->host_cstr[0] != '\0')
+        return delivery->host_cstr;
+    return is_literal(delivery->domain_cstr) ? delivery->domain_cstr : NULL;
+}
+
+static size_t host_count(const struct delivery *delivery)
+{
+    return fixed_host(delivery) != NULL ? 1 : delivery->walk.hosts->count;
+}
+
+static const char *present_host(const struct delivery *delivery)
+{
+    const char *fixed_cstr = fixed_host(delivery);
+
+    return fixed_cstr != NULL ? fixed_cstr
+                              : delivery->walk.hosts->hosts[delivery->walk.host].host_cstr;
+}
+
+static void next_host(struct delivery *delivery)
+{
+    directory_entry_unref(&delivery->walk.addresses);
+    delivery->walk.address = 0;
+    delivery->walk.host++;
+}
+
+/* What the MX look-up says, when it says no. True: there are hosts. */
+static bool check_hosts(struct deliverer *deliverer, struct delivery *delivery)
+{
+    const struct directory_entry *hosts = delivery->walk.hosts;
+
+    switch (hosts->outcome) {
+    case RESOLVER_FOUND:
+    case RESOLVER_NO_DATA:
+        break;
+    case RESOLVER_NO_DOMAIN:
+        settle(deliverer, delivery, OUTCOME_PERMANENT, "5.1.2", "the domain does not exist");
+        return false;
+    case RESOLVER_NULL_MX:
+        settle(deliverer, delivery, OUTCOME_PERMANENT, "5.1.10",
+               "the domain says that it takes no mail (null MX)");
+        return false;
+    case RESOLVER_TRY_LATER:
+        settle(deliverer, delivery, OUTCOME_TEMPORARY, "4.4.3", hosts->text_cstr);
+        return false;
+    }
+    if (hosts->is_loop) {
+        settle(deliverer, delivery, OUTCOME_PERMANENT, "5.4.6",
+               "mail for the domain would come back to this host (MX loop)");
+        return false;
+    }
+    return true;
+}
+
+static bool find_hosts(struct deliverer *deliverer, struct delivery *delivery)
+{
+    if (fixed_host(delivery) != NULL)
+        return true;
+    if (delivery->walk.hosts == NULL &&
+        directory_hosts(deliverer->directory, delivery->domain_cstr, &delivery->link,
+                        &delivery->walk.hosts) != PROGRESS_DONE)
+        return false;
+    return check_hosts(deliverer, delivery);
+}
+
+static void note_no_address(struct delivery *delivery, const struct directory_entry *addresses)
+{
+    const char *why_cstr = addresses->outcome == RESOLVER_TRY_LATER ? addresses->text_cstr
+                                                                    : "the host has no address";
+
+    if (addresses->outcome == RESOLVER_TRY_LATER)
+        delivery->walk.dns_failed = true;
+    delivery_trail(delivery, present_host(delivery), "", why_cstr);
+    snprintf(delivery->walk.last_why_cstr, sizeof delivery->walk.last_why_cstr, "%s: %s",
+             present_host(delivery), why_cstr);
+}
+
+/* DONE: *address_out is the present candidate. WAIT: the DNS is asked. FAIL: no hosts are left. */
+static enum progress find_address(struct deliverer *deliverer, struct delivery *delivery,
+                                  struct dns_address *address_out)
+{
+    struct delivery_walk *at = &delivery->walk;
+
+    for (; at->host < host_count(delivery); next_host(delivery)) {
+        if (is_literal(present_host(delivery))) {
+            if (at->address == 0 && parse_literal(present_host(delivery), address_out))
+                return PROGRESS_DONE;
+            continue;
+        }
+        if (at->addresses == NULL &&
+            directory_addresses(deliverer->directory, present_host(delivery), &delivery->link,
+                                &at->addresses) != PROGRESS_DONE)
+            return PROGRESS_WAIT;
+        if (at->addresses->count == 0)
+            note_no_address(delivery, at->addresses);
+        if (at->address < at->addresses->count) {
+            *address_out = at->addresses->addresses[at->address];
+            return PROGRESS_DONE;
+        }
+    }
+    return PROGRESS_FAIL;
+}
+
+/* ---- the walk ---- */
+
+/* TLS failed somewhere, everywhere else nobody was found: may it go in the clear by now? */
+static bool may_go_clear(const struct delivery *delivery)
+{
+    struct tls_facts facts = {
+        .requirement = &delivery->requirement,
+        .offer = STARTTLS_OFFERED,
+        .handshake = HANDSHAKE_FAILED,
+        .age_ms = clock_unix_ms() - delivery->accepted_ms,
+        .is_last_resort = true,
+    };
+
+    return !delivery->walk.is_last_resort && delivery->walk.failed_handshakes != 0 &&
+           deliver_tls_decide(&facts).action == TLS_ACT_CLEAR;
+}
+
+static void conclude(struct deliverer *deliverer, struct delivery *delivery)
+{
+    const struct delivery_walk *at = &delivery->walk;
+    const char *why_cstr = at->last_why_cstr;
+
+    if (at->was_not_proved && !at->was_proved)
+        settle(deliverer, delivery, OUTCOME_NOT_PROVED, "5.7.10", why_cstr);
+    else if (!at->had_address && !at->dns_failed)
+        settle(deliverer, delivery, OUTCOME_PERMANENT,
+               at->hosts != NULL && at->hosts->is_implicit ? "5.1.2" : "5.4.4",
+               "no host of the domain has an address");
+    else if (!at->had_address)
+        settle(deliverer, delivery, OUTCOME_TEMPORARY, "4.4.3", why_cstr);
+    else
+        settle(deliverer, delivery, OUTCOME_TEMPORARY, "4.4.1", why_cstr);
+}
+
+static void start_last_resort(struct delivery *delivery)
+{
+    directory_entry_unref(&delivery->walk.addresses);
+    delivery->walk.is_last_resort = true;
+    delivery->walk.host = delivery->walk.address = 0;
+    delivery->walk.candidate = 0;
+}
+
+static void next_address(struct delivery *delivery)
+{
+    delivery->walk.address++;
+    delivery->walk.candidate++;
+}
+
+static bool is_enough(const struct delivery *delivery)
+{
+    return delivery->walk.sessions >= SESSIONS_MAX ||
+           delivery->walk.candidate >= CANDIDATES_MAX;
+}
+
+/* In the last round only those are asked again whose TLS failed in the first. */
+static bool is_skipped(const struct delivery *delivery)
+{
+    const struct delivery_walk *at = &delivery->walk;
+
+    return at->is_last_resort && (at->failed_handshakes >> at->candidate & 1) == 0;
+}
+
+/* As find_address, over those that count in this round. */
+static enum progress find_candidate(struct deliverer *deliverer, struct delivery *delivery,
+                                    struct dns_address *address_out)
+{
+    while (!is_enough(delivery)) {
+        enum progress got = find_address(deliverer, delivery, address_out);
+
+        if (got != PROGRESS_DONE || !is_skipped(delivery))
+            return got;
+        next_address(delivery);
+    }
+    return PROGRESS_FAIL;
+}
+
+/* Evidence begins anew at each candidate: nothing seen at another host may stay in it. */
+static void begin_evidence(struct delivery *delivery, const struct sockaddr_storage *to)
+{
+    struct delivery_evidence *evidence = &delivery->evidence;
+
+    memset(evidence, 0, sizeof *evidence);
+    snprintf(evidence->mx_cstr, sizeof evidence->mx_cstr, "%s", present_host(delivery));
+    address_write((const struct sockaddr *)to, evidence->address_cstr,
+                  sizeof evidence->address_cstr);
+}
+
+static void walk(struct deliverer *deliverer, struct delivery *delivery)
+{
+    uint16_t port = delivery->port != 0 ? delivery->port : deliverer->settings->delivery.port;
+    struct dns_address address;
+    struct sockaddr_storage to;
+    socklen_t to_len;
+
+    if (!find_hosts(deliverer, delivery))
+        return;
+    for (;;) {
+        enum progress got = find_candidate(deliverer, delivery, &address);
+
+        if (got == PROGRESS_WAIT)
+            return;
+        if (got == PROGRESS_DONE)
+            break;
+        if (!may_go_clear(delivery)) {
+            conclude(deliverer, delivery);
+            return;
+        }
+        start_last_resort(delivery);
+    }
+    delivery->walk.had_address = true;
+    to_len = make_address(&address, port != 0 ? port : DEFAULT_PORT, &to);
+    begin_evidence(delivery, &to);
+    pool_submit(deliverer->pool, present_host(delivery), &to, to_len, delivery);
+}
+
+void deliverer_submit(struct deliverer *deliverer, struct delivery *delivery)
+{
+    list_push_back(&deliverer->all, &delivery->all);
+    deliverer->count++;
+    walk(deliverer, delivery);
+}
+
+static void on_known(void *context, struct list_link *waiter, struct directory_entry *entry)
+{
+    struct delivery *delivery = LIST_ELEMENT(waiter, struct delivery, link);
+
+    /* Walking on finds it in the directory. */
+    (void)entry;
+    walk(context, delivery);
+}
+
+/* ---- what a host has to say ---- */
+
+static void trail(struct delivery *delivery, const char *text_cstr)
+{
+    const struct delivery_evidence *evidence = &delivery->evidence;
+
+    delivery_trail(delivery, evidence->mx_cstr, evidence->address_cstr, text_cstr);
+    snprintf(delivery->walk.last_why_cstr, sizeof delivery->walk.last_why_cstr, "%s: %s",
+             evidence->mx_cstr, text_cstr);
+}
+
+static void trail_replies(struct delivery *delivery)
+{
+    const struct delivery_recipient *told = NULL;
+    char text_cstr[160];
+
+    for (size_t i = 0; i < delivery->recipient_count; i++) {
+        const struct delivery_recipient *recipient = &delivery->recipients[i];
+
+        if (recipient->state == RECIPIENT_DONE && recipient->outcome == OUTCOME_DELIVERED) {
+            trail(delivery, "delivered");
+            return;
+        }
+        if (recipient->code != 0)
+            told = recipient;
+    }
+    if (told == NULL) {
+        trail(delivery, "nobody was accepted");
+        return;
+    }
+    snprintf(text_cstr, sizeof text_cstr, "%u %.*s", (unsigned)told->code,
+             SLICE_ARGS(slice_head(told->reply, 120)));
+    trail(delivery, text_cstr);
+}
+
+static void note_tls(struct delivery *delivery, const struct pool_return *returned)
+{
+    char text_cstr[240];
+
+    snprintf(text_cstr, sizeof text_cstr, "%.90s%s%.140s", returned->decision.why_cstr,
+             returned->err.text_cstr[0] != '\0' ? ": " : "", returned->err.text_cstr);
+    trail(delivery, text_cstr);
+    snprintf(delivery->evidence.why_cstr, sizeof delivery->evidence.why_cstr, "%s", text_cstr);
+    if (returned->decision.action == TLS_ACT_NOT_PROVED)
+        delivery->walk.was_not_proved = true;
+    if (returned->has_failed_handshake)
+        delivery->walk.failed_handshakes |= UINT64_C(1) << delivery->walk.candidate;
+}
+
+static void settle_by(struct deliverer *deliverer, struct delivery *delivery,
+                      const struct err *err)
+{
+    bool is_final = err->class == ERR_PERM;
+    const char *enhanced_cstr = err->enhanced_cstr[0] != '\0' ? err->enhanced_cstr
+                                : is_final                    ? "5.3.0"
+                                                              : "4.3.0";
+
+    trail(delivery, err->text_cstr);
+    settle(deliverer, delivery, is_final ? OUTCOME_PERMANENT : OUTCOME_TEMPORARY, enhanced_cstr,
+           err->text_cstr);
+}
+
+static void go_on(struct deliverer *deliverer, struct delivery *delivery)
+{
+    if (delivery_is_settled(delivery)) {
+        finish(deliverer, delivery);
+        return;
+    }
+    if (delivery->is_unsure) {
+        settle(deliverer, delivery, OUTCOME_TEMPORARY, "4.4.2",
+               "the connection was lost after the end of the message; it may have arrived");
+        return;
+    }
+    next_address(delivery);
+    walk(deliverer, delivery);
+}
+
+static void on_return(void *context, struct delivery *delivery,
+                      const struct pool_return *returned)
+{
+    struct deliverer *deliverer = context;
+
+    switch (returned->result) {
+    case POOL_ENDED:
+        trail_replies(delivery);
+        delivery->walk.was_proved = true;
+        delivery->walk.sessions++;
+        break;
+    case POOL_LOST:
+        trail(delivery, returned->err.text_cstr);
+        delivery->walk.was_proved = true;
+        delivery->walk.sessions++;
+        break;
+    case POOL_UNREACHABLE:
+        trail(delivery, returned->err.text_cstr);
+        break;
+    case POOL_TLS:
+        note_tls(delivery, returned);
+        break;
+    case POOL_REFUSED:
+        settle_by(deliverer, delivery, &returned->err);
+        return;
+    }
+    go_on(deliverer, delivery);
+}

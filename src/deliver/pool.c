@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "deliver/pool_internal.h"
+
+#include "crypto/random.h"
+#include "deliver/key.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SITE_KIND = 3 };
+
+static void on_sweep(void *context);
+
+enum tls_class tls_class_of(const struct delivery *delivery)
+{
+    bool needs_1_3 = delivery->requirement.tls_1_3_only;
+
+    if (delivery->requirement.least >= PROOF_VERIFIED)
+        return needs_1_3 ? CLASS_VERIFIED_1_3 : CLASS_VERIFIED;
+    if (delivery->walk.is_last_resort)
+        return CLASS_CLEAR;
+    return needs_1_3 ? CLASS_OPEN_1_3 : CLASS_OPEN;
+}
+
+struct pool *pool_new(const struct pool_options *options, pool_return_fn *on_return,
+                      void *context)
+{
+    struct pool *pool = calloc(1, sizeof *pool);
+
+    must(pool != NULL && options->open != NULL);
+    pool->options = *options;
+    if (pool->options.connections_max == 0)
+        pool->options.connections_max = CONNECTIONS_MAX;
+    if (pool->options.connections_per_host == 0)
+        pool->options.connections_per_host = 1;
+    tls_context_ref(options->open);
+    if (options->verified != NULL)
+        tls_context_ref(options->verified);
+    pool->on_return = on_return;
+    pool->context = context;
+    random_secret(&pool->salt);
+    map_init(&pool->sites);
+    buffer_init(&pool->scratch, CLIENT_SCRATCH_BYTES);
+    pool->sweep_timer = loop_timer_new(options->loop, on_sweep, pool);
+    loop_timer_set(pool->sweep_timer, SWEEP_MS);
+    return pool;
+}
+
+static void site_free(struct site *site)
+{
+    for (size_t class = 0; class < CLASS_COUNT; class ++)
+        tls_resumption_unref(&site->resumption[class]);
+    map_take(&site->pool->sites, site->id);
+    free(site);
+}
+
+void pool_free(struct pool **pool_pointer)
+{
+    struct pool *pool = *pool_pointer;
+    struct site *site;
+    uint64_t id;
+
+    if (pool == NULL)
+        return;
+    pool->is_freeing = true;
+    for (size_t at = 0; (site = map_next(&pool->sites, &at, &id)) != NULL; at = 0) {
+        while (!list_is_empty(&site->seats))
+            seat_forget(LIST_ELEMENT(list_first(&site->seats), struct seat, link));
+        for (enum tls_class class = 0; class < CLASS_COUNT; class ++)
+            while (site->waiting_count[class] > 0) {
+                struct delivery *delivery = site_take(site, class);
+
+                delivery_free(&delivery);
+            }
+        site_free(site);
+    }
+    loop_timer_free(&pool->sweep_timer);
+    map_deinit(&pool->sites);
+    buffer_wipe(&pool->scratch);
+    tls_context_unref(&pool->options.open);
+    tls_context_unref(&pool->options.verified);
+    secret_wipe(&pool->salt);
+    free(pool);
+    *pool_pointer = NULL;
+}
+
+size_t pool_in_transit(const struct pool *pool)
+{
+    return pool->in_transit;
+}
+
+size_t pool_connections(const struct pool *pool)
+{
+    return pool->seat_count;
+}
+
+uint64_t pool_connections_opened(const struct pool *pool)
+{
+    return pool->opened;
+}
+
+/* ---- sites ---- */
+
+static struct site *site_get(struct pool *pool, const char *host_cstr,
+                             const struct sockaddr_storage *address, socklen_t address_len)
+{
+    uint8_t key[DELIVERY_HOST_SIZE + sizeof *address];
+    size_t host_len = strlen(host_cstr) + 1;
+    struct site *site;
+    uint64_t id;
+
+    must(host_len <= DELIVERY_HOST_SIZE && address_len <= sizeof *address);
+    memcpy(key, host_cstr, host_len);
+    memcpy(key + host_len, address, address_len);
+    id = key_id(&pool->salt, SITE_KIND, slice_of(key, host_len + address_len));
+    site = map_get(&pool->sites, id);
+    if (site != NULL) {
+        must(strcmp(site->host_cstr, host_cstr) == 0);
+        return site;
+    }
+    site = calloc(1, sizeof *site);
+    must(site != NULL);
+    site->pool = pool;
+    site->id = id;
+    memcpy(site->host_cstr, host_cstr, host_len);
+    memcpy(&site->address, address, address_len);
+    site->address_len = address_len;
+    site->limit = pool->options.connections_per_host < FIRST_CONNECTIONS
+                      ? pool->options.connections_per_host
+                      : FIRST_CONNECTIONS;
+    list_init(&site->seats);
+    for (size_t class = 0; class < CLASS_COUNT; class ++)
+        list_init(&site->waiting[class]);
+    map_put(&pool->sites, id, site);
+    return site;
+}
+
+size_t site_waiting(const struct site *site)
+{
+    size_t count = 0;
+
+    for (size_t class = 0; class < CLASS_COUNT; class ++)
+        count += site->waiting_count[class];
+    return count;
+}
+
+struct delivery *site_take(struct site *site, enum tls_class class)
+{
+    struct list_link *link = list_take_first(&site->waiting[class]);
+
+    if (link == NULL)
+        return NULL;
+    site->waiting_count[class]--;
+    return LIST_ELEMENT(link, struct delivery, link);
+}
+
+void site_put_first(struct site *site, struct delivery *delivery)
+{
+    enum tls_class class = tls_class_of(delivery);
+
+    list_push_front(&site->waiting[class], &delivery->link);
+    site->waiting_count[class]++;
+}
+
+void site_return(struct site *site, struct delivery *delivery, const struct pool_return *why)
+{
+    site->pool->on_return(site->pool->context, delivery, why);
+}
+
+/* Those who wait now: on_return may bring others, or the same ones in another class. */
+static void take_class(struct site *site, enum tls_class class, struct list *taken)
+{
+    struct delivery *delivery;
+
+    while ((delivery = site_take(site, class)) != NULL)
+        list_push_back(taken, &delivery->link);
+}
+
+void site_return_all(struct site *site, enum tls_class class, const struct pool_return *why)
+{
+    struct list taken;
+    struct list_link *link;
+
+    list_init(&taken);
+    for (enum tls_class each = 0; each < CLASS_COUNT; each++)
+        if (class == CLASS_COUNT || class == each)
+            take_class(site, each, &taken);
+    while ((link = list_take_first(&taken)) != NULL) {
+        struct delivery *delivery = LIST_ELEMENT(link, struct delivery, link);
+        struct pool_return returned = *why;
+
+        if (returned.result == POOL_TLS)
+            returned.decision = site_decide(delivery, NULL, HANDSHAKE_FAILED);
+        site_return(site, delivery, &returned);
+    }
+}
+
+struct tls_decision site_decide(const struct delivery *delivery, const struct seat *seat,
+                                enum tls_handshake handshake)
+{
+    struct tls_facts facts = {
+        .requirement = &delivery->requirement,
+        .policy = HOST_POLICY_NONE,
+        .offer = STARTTLS_OFFERED,
+        .handshake = handshake,
+        .age_ms = clock_unix_ms() - delivery->accepted_ms,
+        .is_last_resort = delivery->walk.is_last_resort,
+    };
+
+    if (seat != NULL) {
+        facts.offer =
+            deliver_client_saw_starttls(seat->client) ? STARTTLS_OFFERED : STARTTLS_ABSENT;
+        facts.proof = deliver_client_proof(seat->client);
+    }
+    return deliver_tls_decide(&facts);
+}
+
+/* ---- work ---- */
+
+/* An idle connection stands in the way of one that is needed. */
+static bool retire_useless_seat(struct site *site, enum tls_class wanted)
+{
+    struct list_link *link = list_first(&site->seats);
+
+    for (; link != NULL; link = list_next(&site->seats, link)) {
+        struct seat *seat = LIST_ELEMENT(link, struct seat, link);
+
+        if (seat->is_ready && deliver_client_is_idle(seat->client) &&
+            !class_covers(seat->class, wanted)) {
+            seat_retire(seat);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool may_open(struct site *site, enum tls_class class)
+{
+    if (site->seat_count >= site->limit && !retire_useless_seat(site, class))
+        return false;
+    if (site->pool->seat_count >= site->pool->options.connections_max) {
+        site->pool->is_starved = true;
+        return false;
+    }
+    return true;
+}
+
+/* One connection for each that waits, up to the limit; whoever is ready first takes the first. */
+static void open_seats(struct site *site)
+{
+    for (enum tls_class class = 0; class < CLASS_COUNT; class ++)
+        while (site->waiting_count[class] > site->opening[class] && may_open(site, class)) {
+            struct pool_return why = {.result = POOL_UNREACHABLE};
+
+            if (seat_open(site, class, &why.err))
+                continue;
+            if (site->seat_count > 0)
+                return;
+            site->down_until_ms = loop_now_ms() + DOWN_MS;
+            site->down_err = why.err;
+            site_return_all(site, CLASS_COUNT, &why);
+            return;
+        }
+}
+
+static void feed_idle_seats(struct site *site)
+{
+    struct list_link *link = list_first(&site->seats);
+
+    /* A busy seat is moved to the end: at the first that is not idle, none is left. */
+    while (link != NULL && site_waiting(site) > 0) {
+        struct seat *seat = LIST_ELEMENT(link, struct seat, link);
+
+        link = list_next(&site->seats, link);
+        if (!seat->is_ready || !deliver_client_is_idle(seat->client))
+            return;
+        (void)seat_feed(seat);
+    }
+}
+
+void site_enter(struct site *site)
+{
+    site->depth++;
+}
+
+void site_leave(struct site *site)
+{
+    if (--site->depth == 0 && site->is_work_due)
+        site_work(site);
+}
+
+void site_work(struct site *site)
+{
+    if (site->pool->is_freeing)
+        return;
+    site->is_work_due = true;
+    if (site->depth > 0)
+        return;
+    site->depth++;
+    while (site->is_work_due) {
+        site->is_work_due = false;
+        feed_idle_seats(site);
+        if (site_waiting(site) > 0)
+            open_seats(site);
+    }
+    site->depth--;
+}
+
+void pool_submit(struct pool *pool, const char *host_cstr,
+                 const struct sockaddr_storage *address, socklen_t address_len,
+                 struct delivery *delivery)
+{
+    struct site *site = site_get(pool, host_cstr, address, address_len);
+    enum tls_class class = tls_class_of(delivery);
+
+    site->used_ms = loop_now_ms();
+    if (class >= CLASS_VERIFIED && pool->options.verified == NULL) {
+        struct pool_return why = {.result = POOL_TLS,
+                                  .decision = {2, TLS_ACT_NOT_PROVED,
+                                               "no trusted roots are set: nothing can be "
+                                               "verified"}};
+
+        site_return(site, delivery, &why);
+        return;
+    }
+    if (site->used_ms < site->down_until_ms && site->seat_count == 0) {
+        struct pool_return why = {.result = POOL_UNREACHABLE, .err = site->down_err};
+
+        site_return(site, delivery, &why);
+        return;
+    }
+    list_push_back(&site->waiting[class], &delivery->link);
+    site->waiting_count[class]++;
+    site_work(site);
+}
+
+static void on_sweep(void *context)
+{
+    struct pool *pool = context;
+    int64_t now_ms = loop_now_ms();
+    struct site *site;
+    uint64_t id;
+    size_t at = 0;
+
+    while ((site = map_next(&pool->sites, &at, &id)) != NULL) {
+        if (site->seat_count > 0 || site_waiting(site) > 0 ||
+            now_ms - site->used_ms < KEEP_SITE_MS)
+            continue;
+        site_free(site);
+        at = 0;
+    }
+    loop_timer_set(pool->sweep_timer, SWEEP_MS);
+}

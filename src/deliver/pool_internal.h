@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What pool.c (sites and who waits there) and seat.c (connections of a site) share. */
+#ifndef DELIVER_POOL_INTERNAL_H
+#define DELIVER_POOL_INTERNAL_H
+
+#include "base/map.h"
+#include "deliver/pool.h"
+
+enum {
+    FIRST_CONNECTIONS = 5, /* per site, at first */
+    DOWN_MS = 10000,       /* nobody there: not tried again before */
+    KEEP_SITE_MS = 600000, /* unused: forgotten, with what would resume its sessions */
+    SWEEP_MS = 30000,
+    STALE_MAX = 5, /* dead kept connections that one delivery may meet */
+    CONNECTIONS_MAX = 1000,
+};
+
+struct site {
+    struct pool *pool;
+    uint64_t id;
+    char host_cstr[DELIVERY_HOST_SIZE];
+    struct sockaddr_storage address;
+    socklen_t address_len;
+    struct list waiting[CLASS_COUNT]; /* deliveries */
+    size_t waiting_count[CLASS_COUNT];
+    struct list seats; /* all of them, the idle ones first */
+    size_t seat_count;
+    size_t opening[CLASS_COUNT]; /* of them, not ready yet */
+    size_t limit;                /* of seats, adaptive */
+    size_t successes;            /* since the limit last grew */
+    unsigned depth;              /* of work on it: what is given back may come back at once */
+    bool is_work_due;            /* came back meanwhile: go round again */
+    int64_t down_until_ms;
+    struct err down_err;
+    int64_t used_ms;
+    struct tls_resumption *resumption[CLASS_COUNT];
+};
+
+/* A connection of a site. */
+struct seat {
+    struct list_link link;
+    struct site *site;
+    struct deliver_client *client;
+    enum tls_class class;
+    bool is_ready;
+};
+
+struct pool {
+    struct pool_options options;
+    pool_return_fn *on_return;
+    void *context;
+    struct secret salt;
+    struct map sites;
+    struct loop_timer *sweep_timer;
+    struct buffer scratch;
+    size_t seat_count, in_transit;
+    uint64_t opened;
+    bool is_starved; /* somebody wanted a connection when there were too many */
+    bool is_freeing;
+};
+
+/* pool.c */
+size_t site_waiting(const struct site *site);
+struct delivery *site_take(struct site *site, enum tls_class class);
+void site_put_first(struct site *site, struct delivery *delivery);
+/* Give everybody of a class, or (CLASS_COUNT) of all classes, back with the same words. */
+void site_return_all(struct site *site, enum tls_class class, const struct pool_return *why);
+/* Hand waiting deliveries to idle connections and open more where that does not suffice. */
+void site_work(struct site *site);
+/* Between these two site_work() only makes a note: seats do not go away under our feet. */
+void site_enter(struct site *site);
+void site_leave(struct site *site);
+/* One delivery to its end here. */
+void site_return(struct site *site, struct delivery *delivery, const struct pool_return *why);
+/* What the table says about a delivery on a connection like this, after that handshake. */
+struct tls_decision site_decide(const struct delivery *delivery, const struct seat *seat,
+                                enum tls_handshake handshake);
+
+/* seat.c */
+/* May a connection of class `seat` carry a delivery of class `wanted`? */
+bool class_covers(enum tls_class seat, enum tls_class wanted);
+/* False with err: connecting failed at once. */
+MUST_CHECK bool seat_open(struct site *site, enum tls_class class, struct err *err);
+/* Give it something to carry; false when there is nothing for it. */
+bool seat_feed(struct seat *seat);
+/* Close an idle connection politely and forget it. */
+void seat_retire(struct seat *seat);
+/* Close at once and forget. */
+void seat_forget(struct seat *seat);
+
+#endif

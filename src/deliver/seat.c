@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "deliver/pool_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void on_ready(void *context, struct deliver_client *client);
+static void on_step(void *context, struct deliver_client *client, struct delivery *delivery,
+                    enum client_step step, const struct err *why);
+static void on_failed(void *context, struct deliver_client *client, enum client_failure failure,
+                      const struct err *why);
+
+static const struct deliver_client_handlers handlers = {
+    .on_ready = on_ready,
+    .on_step = on_step,
+    .on_failed = on_failed,
+};
+
+bool class_covers(enum tls_class seat, enum tls_class wanted)
+{
+    static const bool covers[CLASS_COUNT][CLASS_COUNT] = {
+        [CLASS_CLEAR] = {[CLASS_CLEAR] = true},
+        [CLASS_OPEN] = {[CLASS_OPEN] = true},
+        [CLASS_OPEN_1_3] = {[CLASS_OPEN] = true, [CLASS_OPEN_1_3] = true},
+        [CLASS_VERIFIED] = {[CLASS_OPEN] = true, [CLASS_VERIFIED] = true},
+        [CLASS_VERIFIED_1_3] = {[CLASS_OPEN] = true,
+                                [CLASS_OPEN_1_3] = true,
+                                [CLASS_VERIFIED] = true,
+                                [CLASS_VERIFIED_1_3] = true},
+    };
+
+    return covers[seat][wanted];
+}
+
+bool seat_open(struct site *site, enum tls_class class, struct err *err)
+{
+    const struct pool_options *pool = &site->pool->options;
+    bool is_verified = class >= CLASS_VERIFIED;
+    bool is_1_3 = class == CLASS_OPEN_1_3 || class == CLASS_VERIFIED_1_3;
+    struct deliver_client_options options = {
+        .loop = pool->loop,
+        .host_cstr = site->host_cstr,
+        .address = site->address,
+        .address_len = site->address_len,
+        .helo_cstr = pool->helo_cstr,
+        .connect_timeout_ms = pool->connect_timeout_ms,
+        .command_timeout_ms = pool->command_timeout_ms,
+        .idle_ms = pool->idle_ms,
+        .tls = class == CLASS_CLEAR ? NULL
+               : is_verified        ? pool->verified
+                                    : pool->open,
+        .is_enforced = is_verified,
+        .least = is_1_3 ? TLS_VERSION_1_3 : TLS_VERSION_NONE,
+        .resumption = site->resumption[class],
+        .spool_dir_fd = pool->spool_dir_fd,
+        .scratch = &site->pool->scratch,
+    };
+    struct seat *seat = calloc(1, sizeof *seat);
+
+    must(seat != NULL);
+    seat->site = site;
+    seat->class = class;
+    seat->client = deliver_client_open(&options, &handlers, seat, err);
+    if (seat->client == NULL) {
+        free(seat);
+        return false;
+    }
+    list_push_back(&site->seats, &seat->link);
+    site->seat_count++;
+    site->opening[class]++;
+    site->pool->seat_count++;
+    site->pool->opened++;
+    return true;
+}
+
+void seat_forget(struct seat *seat)
+{
+    struct site *site = seat->site;
+
+    deliver_client_free(&seat->client);
+    list_remove(&seat->link);
+    site->seat_count--;
+    if (!seat->is_ready)
+        site->opening[seat->class]--;
+    site->pool->seat_count--;
+    site->used_ms = loop_now_ms();
+    free(seat);
+}
+
+void seat_retire(struct seat *seat)
+{
+    deliver_client_quit(&seat->client);
+    seat_forget(seat);
+}
+
+/* Idle seats stand in front, busy ones behind. */
+static void move(struct seat *seat, bool is_idle)
+{
+    list_remove(&seat->link);
+    if (is_idle)
+        list_push_front(&seat->site->seats, &seat->link);
+    else
+        list_push_back(&seat->site->seats, &seat->link);
+}
+
+/* Try one delivery on a ready connection: true when it is under way, else it has been given back. */
+static bool try_delivery(struct seat *seat, struct delivery *delivery)
+{
+    struct site *site = seat->site;
+    struct pool_return why = {.result = POOL_TLS};
+    enum tls_handshake handshake = HANDSHAKE_NOT_TRIED;
+
+    if (deliver_client_proof(seat->client).is_tls)
+        handshake = HANDSHAKE_DONE;
+    else if (seat->class == CLASS_CLEAR)
+        handshake = HANDSHAKE_FAILED;
+    why.decision = site_decide(delivery, seat, handshake);
+    if (why.decision.action == TLS_ACT_ENCRYPTED || why.decision.action == TLS_ACT_CLEAR) {
+        if (deliver_client_send(seat->client, delivery, &why.err)) {
+            site->pool->in_transit++;
+            return true;
+        }
+        why.result = POOL_REFUSED;
+    }
+    delivery->evidence = *deliver_client_evidence(seat->client);
+    site_return(site, delivery, &why);
+    return false;
+}
+
+bool seat_feed(struct seat *seat)
+{
+    struct site *site = seat->site;
+    unsigned most = site->pool->options.messages_per_connection;
+
+    if (most > 0 && deliver_client_messages(seat->client) >= most) {
+        if (deliver_client_is_idle(seat->client))
+            seat_retire(seat);
+        return false;
+    }
+    /* The strictest first: fewer connections can carry them. */
+    for (size_t class = CLASS_COUNT; class -- > 0;) {
+        struct delivery *delivery;
+
+        if (!class_covers(seat->class, (enum tls_class) class))
+            continue;
+        while ((delivery = site_take(site, (enum tls_class) class)) != NULL)
+            if (try_delivery(seat, delivery)) {
+                move(seat, false);
+                return true;
+            }
+    }
+    return false;
+}
+
+static bool is_useless(const struct seat *seat)
+{
+    return seat->class >= CLASS_VERIFIED && !deliver_client_proof(seat->client).is_tls;
+}
+
+static void work_when_ready(struct seat *seat)
+{
+    struct site *site = seat->site;
+    unsigned most = site->pool->options.messages_per_connection;
+
+    if (deliver_client_is_ahead(seat->client)) {
+        (void)seat_feed(seat);
+        return;
+    }
+    move(seat, true);
+    if (most > 0 && deliver_client_messages(seat->client) >= most) {
+        seat_retire(seat);
+        site_work(site);
+        return;
+    }
+    /* Without TLS it was good for this one look: the next secure message shall look again. */
+    if (!seat_feed(seat) && is_useless(seat)) {
+        seat_retire(seat);
+        site_work(site);
+    }
+}
+
+static void on_ready(void *context, struct deliver_client *client)
+{
+    struct seat *seat = context;
+    struct site *site = seat->site;
+
+    (void)client;
+    if (!seat->is_ready) {
+        seat->is_ready = true;
+        site->opening[seat->class]--;
+        site->down_until_ms = 0;
+    }
+    site_enter(site);
+    work_when_ready(seat);
+    site_leave(site);
+}
+
+static void keep_resumption(struct seat *seat)
+{
+    struct tls_resumption **kept = &seat->site->resumption[seat->class];
+
+    if (*kept == NULL)
+        *kept = deliver_client_resumption(seat->client);
+}
+
+/* A round of successes, as many as connections: one connection more. */
+static void note_success(struct site *site)
+{
+    if (++site->successes < site->limit)
+        return;
+    site->successes = 0;
+    if (site->limit < site->pool->options.connections_per_host)
+        site->limit++;
+}
+
+static void on_step(void *context, struct deliver_client *client, struct delivery *delivery,
+                    enum client_step step, const struct err *why)
+{
+    struct seat *seat = context;
+    struct site *site = seat->site;
+    struct pool_return returned = {.result = POOL_ENDED, .err = *why};
+
+    (void)client;
+    site->pool->in_transit--;
+    switch (step) {
+    case CLIENT_STEP_ENDED:
+        keep_resumption(seat);
+        note_success(site);
+        break;
+    case CLIENT_STEP_LOST:
+        returned.result = POOL_LOST;
+        break;
+    case CLIENT_STEP_STALE:
+        if (delivery->walk.stale++ < STALE_MAX) {
+            /* on_failed follows: there it gets another connection. */
+            site_put_first(site, delivery);
+            return;
+        }
+        returned.result = POOL_LOST;
+        break;
+    case CLIENT_STEP_CONTENT:
+        returned.result = POOL_REFUSED;
+        break;
+    }
+    /* Work that comes of it waits: this connection is between two messages. */
+    site_enter(site);
+    site_return(site, delivery, &returned);
+    site->depth--;
+}
+
+static bool has_ready_seat(struct site *site, enum tls_class class)
+{
+    struct list_link *link = list_first(&site->seats);
+
+    for (; link != NULL; link = list_next(&site->seats, link)) {
+        struct seat *seat = LIST_ELEMENT(link, struct seat, link);
+
+        if (seat->is_ready && (class == CLASS_COUNT || class_covers(seat->class, class)))
+            return true;
+    }
+    return false;
+}
+
+/* What the end of a connection says about those who wait for one. */
+static void judge_failure(struct site *site, enum tls_class class, enum client_failure failure,
+                          const struct err *why)
+{
+    struct pool_return returned = {.err = *why};
+
+    switch (failure) {
+    case CLIENT_IDLE_END:
+        return;
+    case CLIENT_LOST:
+        site->limit -= site->limit > 1;
+        return;
+    case CLIENT_UNREACHABLE:
+        if (has_ready_seat(site, CLASS_COUNT))
+            break;
+        /* Nobody gets through: do not let each of those who wait try it for itself. */
+        site->limit -= site->limit > 1;
+        site->down_until_ms = loop_now_ms() + DOWN_MS;
+        site->down_err = *why;
+        returned.result = POOL_UNREACHABLE;
+        site_return_all(site, CLASS_COUNT, &returned);
+        return;
+    case CLIENT_NO_TLS:
+        tls_resumption_unref(&site->resumption[class]);
+        if (has_ready_seat(site, class))
+            break;
+        returned.result = POOL_TLS;
+        returned.has_failed_handshake = true;
+        site_return_all(site, class, &returned);
+        return;
+    }
+    /* Others are there: so many connections and no more are welcome. */
+    site->limit = site->seat_count > 0 ? site->seat_count : 1;
+}
+
+static void feed_the_starved(struct pool *pool)
+{
+    struct site *site;
+    uint64_t id;
+    size_t at = 0;
+
+    if (!pool->is_starved)
+        return;
+    pool->is_starved = false;
+    while ((site = map_next(&pool->sites, &at, &id)) != NULL && !pool->is_starved)
+        if (site_waiting(site) > 0)
+            site_work(site);
+}
+
+static void on_failed(void *context, struct deliver_client *client, enum client_failure failure,
+                      const struct err *why)
+{
+    struct seat *seat = context;
+    struct site *site = seat->site;
+    enum tls_class class = seat->class;
+    struct err copy = *why;
+
+    (void)client;
+    seat_forget(seat);
+    if (site->pool->is_freeing)
+        return;
+    site_enter(site);
+    judge_failure(site, class, failure, &copy);
+    site->is_work_due = true;
+    site_leave(site);
+    feed_the_starved(site->pool);
+}
