@@ -130,11 +130,12 @@ void client_fail(struct deliver_client *client, enum client_failure failure,
     if (client->ending.delivery != NULL) {
         /* The end of the content was sent and never answered: the server may have taken it. */
         client->ending.delivery->is_unsure = true;
-        transaction_end(client, &client->ending, CLIENT_STEP_LOST, why);
+        client_give_back(client, &client->ending, CLIENT_STEP_LOST, why);
     }
     if (client->sending.delivery != NULL)
-        transaction_end(client, &client->sending,
-                        is_stale(&client->sending) ? CLIENT_STEP_STALE : CLIENT_STEP_LOST, why);
+        client_give_back(client, &client->sending,
+                         is_stale(&client->sending) ? CLIENT_STEP_STALE : CLIENT_STEP_LOST,
+                         why);
     client->handlers->on_failed(client->context, client, failure, why);
 }
 
@@ -307,9 +308,9 @@ static void on_drained(void *context)
         struct transaction *transaction = &client->sending;
 
         if (transaction->at == &client_content)
-            transaction_content(client, transaction);
+            client_write_content(client, transaction);
         else
-            transaction_write(client, transaction);
+            client_write_commands(client, transaction);
         client_watch_clock(client);
     }
     client_leave(client);

@@ -86,12 +86,12 @@ void client_blame_reply(struct err *err, enum err_class class, const char *stage
                         const struct smtp_reply *reply);
 
 /* transaction.c */
-void transaction_write(struct deliver_client *client, struct transaction *transaction);
-void transaction_content(struct deliver_client *client, struct transaction *transaction);
+void client_write_commands(struct deliver_client *client, struct transaction *transaction);
+void client_write_content(struct deliver_client *client, struct transaction *transaction);
 /* Give the delivery back. */
-void transaction_end(struct deliver_client *client, struct transaction *transaction,
-                     enum client_step step, const struct err *why);
+void client_give_back(struct deliver_client *client, struct transaction *transaction,
+                      enum client_step step, const struct err *why);
 /* A reply was read: write what may be written now; end the transaction when nothing is left to do. */
-void transaction_go_on(struct deliver_client *client, struct transaction *transaction);
+void client_go_on(struct deliver_client *client, struct transaction *transaction);
 
 #endif

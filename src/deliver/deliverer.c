@@ -28,7 +28,8 @@ struct deliverer {
     struct list all;      /* every delivery inside, wherever it waits */
     struct list finished; /* to be handed out in the next turn */
     struct loop_timer *finish_timer;
-    size_t count;
+    size_t count, finished_count;
+    bool is_draining;
 };
 
 static void walk(struct deliverer *deliverer, struct delivery *delivery);
@@ -138,6 +139,12 @@ void deliverer_free(struct deliverer **deliverer_pointer)
     *deliverer_pointer = NULL;
 }
 
+void deliverer_drain(struct deliverer *deliverer)
+{
+    deliverer->is_draining = true;
+    pool_drain(deliverer->pool);
+}
+
 size_t deliverer_count(const struct deliverer *deliverer)
 {
     return deliverer->count;
@@ -145,7 +152,7 @@ size_t deliverer_count(const struct deliverer *deliverer)
 
 size_t deliverer_in_transit(const struct deliverer *deliverer)
 {
-    return pool_in_transit(deliverer->pool);
+    return pool_in_transit(deliverer->pool) + deliverer->finished_count;
 }
 
 uint64_t deliverer_connections_opened(const struct deliverer *deliverer)
@@ -160,6 +167,7 @@ static void finish(struct deliverer *deliverer, struct delivery *delivery)
 {
     must(delivery_is_settled(delivery));
     list_push_back(&deliverer->finished, &delivery->link);
+    deliverer->finished_count++;
     if (!loop_timer_is_set(deliverer->finish_timer))
         loop_timer_set(deliverer->finish_timer, 0);
 }
@@ -174,6 +182,7 @@ static void on_finish_turn(void *context)
 
         list_remove(&delivery->all);
         deliverer->count--;
+        deliverer->finished_count--;
         deliverer->on_finished(deliverer->context, delivery);
     }
 }
@@ -443,6 +452,8 @@ static void walk(struct deliverer *deliverer, struct delivery *delivery)
         }
         start_last_resort(delivery);
     }
+    if (deliverer->is_draining)
+        return; /* it stays in the list of all, unanswered */
     delivery->walk.had_address = true;
     to_len = make_address(&address, port != 0 ? port : DEFAULT_PORT, &to);
     begin_evidence(delivery, &to);

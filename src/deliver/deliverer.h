@@ -36,7 +36,10 @@ void deliverer_free(struct deliverer **deliverer);
 /* Owns the delivery until on_finished, which never comes before this returns. */
 void deliverer_submit(struct deliverer *deliverer, struct delivery *delivery);
 
-/* Deliveries inside; those of them that a host is being told about right now. */
+/* Begin nothing new: what waits stays where it is, what a host is being told about is finished. */
+void deliverer_drain(struct deliverer *deliverer);
+
+/* Deliveries inside; those of them that a host is being told about right now, or whose answer is not handed out yet. */
 size_t deliverer_count(const struct deliverer *deliverer);
 size_t deliverer_in_transit(const struct deliverer *deliverer);
 /* Connections opened since the start. */

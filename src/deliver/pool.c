@@ -63,7 +63,7 @@ void pool_free(struct pool **pool_pointer)
 
     if (pool == NULL)
         return;
-    pool->is_freeing = true;
+    pool->is_closing = true;
     for (size_t at = 0; (site = map_next(&pool->sites, &at, &id)) != NULL; at = 0) {
         while (!list_is_empty(&site->seats))
             seat_forget(LIST_ELEMENT(list_first(&site->seats), struct seat, link));
@@ -83,6 +83,11 @@ void pool_free(struct pool **pool_pointer)
     secret_wipe(&pool->salt);
     free(pool);
     *pool_pointer = NULL;
+}
+
+void pool_drain(struct pool *pool)
+{
+    pool->is_closing = true;
 }
 
 size_t pool_in_transit(const struct pool *pool)
@@ -292,7 +297,7 @@ void site_leave(struct site *site)
 
 void site_work(struct site *site)
 {
-    if (site->pool->is_freeing)
+    if (site->pool->is_closing)
         return;
     site->is_work_due = true;
     if (site->depth > 0)

@@ -64,6 +64,8 @@ void pool_free(struct pool **pool);
 void pool_submit(struct pool *pool, const char *host_cstr,
                  const struct sockaddr_storage *address, socklen_t address_len,
                  struct delivery *delivery);
+/* Begin no message and open no connection any more. */
+void pool_drain(struct pool *pool);
 /* Messages that are being sent right now, as opposed to waiting. */
 size_t pool_in_transit(const struct pool *pool);
 /* Connections open now, and opened since the start. */

@@ -56,7 +56,7 @@ struct pool {
     size_t seat_count, in_transit;
     uint64_t opened;
     bool is_starved; /* somebody wanted a connection when there were too many */
-    bool is_freeing;
+    bool is_closing; /* drained or being freed: nothing new is begun */
 };
 
 /* pool.c */

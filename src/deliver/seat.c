@@ -132,6 +132,8 @@ bool seat_feed(struct seat *seat)
     struct site *site = seat->site;
     unsigned most = site->pool->options.messages_per_connection;
 
+    if (site->pool->is_closing)
+        return false;
     if (most > 0 && deliver_client_messages(seat->client) >= most) {
         if (deliver_client_is_idle(seat->client))
             seat_retire(seat);
@@ -320,7 +322,7 @@ static void on_failed(void *context, struct deliver_client *client, enum client_
 
     (void)client;
     seat_forget(seat);
-    if (site->pool->is_freeing)
+    if (site->pool->is_closing)
         return;
     site_enter(site);
     judge_failure(site, class, failure, &copy);

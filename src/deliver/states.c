@@ -122,7 +122,7 @@ static void on_rset(struct deliver_client *client, const struct smtp_reply *repl
     }
     transaction->was_answered = false; /* nothing was heard about the message yet */
     transaction->at = &client_mail;
-    transaction_go_on(client, transaction);
+    client_go_on(client, transaction);
 }
 
 static void on_mail(struct deliver_client *client, const struct smtp_reply *reply)
@@ -135,7 +135,7 @@ static void on_mail(struct deliver_client *client, const struct smtp_reply *repl
         transaction->is_mail_refused = true;
         judge_all(client, transaction, RECIPIENT_OPEN, reply);
     }
-    transaction_go_on(client, transaction);
+    client_go_on(client, transaction);
 }
 
 static struct delivery_recipient *next_asked(struct transaction *transaction)
@@ -175,7 +175,7 @@ static void on_rcpt(struct deliver_client *client, const struct smtp_reply *repl
                             kind_of(reply) == 5 && reply->code != 552);
         }
     }
-    transaction_go_on(client, transaction);
+    client_go_on(client, transaction);
 }
 
 static void on_data(struct deliver_client *client, const struct smtp_reply *reply)
@@ -186,7 +186,7 @@ static void on_data(struct deliver_client *client, const struct smtp_reply *repl
     if (reply->code == 354 && transaction->accepted > 0) {
         transaction->unanswered--;
         transaction->at = &client_content;
-        transaction_content(client, transaction);
+        client_write_content(client, transaction);
         return;
     }
     if (reply->code == 354) {
@@ -201,7 +201,7 @@ static void on_data(struct deliver_client *client, const struct smtp_reply *repl
         return;
     }
     judge_all(client, transaction, RECIPIENT_ACCEPTED, reply);
-    transaction_go_on(client, transaction);
+    client_go_on(client, transaction);
 }
 
 /* The server has judged before it heard all. What we still send it would read as commands: hang up. */
@@ -225,7 +225,7 @@ static void on_end(struct deliver_client *client, const struct smtp_reply *reply
     }
     judge_all(client, &client->ending, RECIPIENT_ACCEPTED, reply);
     err_clear(&err);
-    transaction_end(client, &client->ending, CLIENT_STEP_ENDED, &err);
+    client_give_back(client, &client->ending, CLIENT_STEP_ENDED, &err);
     if (!client->is_over && !client->is_leaving && client->sending.delivery == NULL)
         client->handlers->on_ready(client->context, client);
 }
@@ -234,7 +234,7 @@ static void on_void(struct deliver_client *client, const struct smtp_reply *repl
 {
     (void)reply;
     client->sending.is_mail_taken = false; /* that ended the server's transaction: no RSET */
-    transaction_go_on(client, &client->sending);
+    client_go_on(client, &client->sending);
 }
 
 const struct client_state client_connect = {"connecting", on_unasked};

@@ -81,14 +81,14 @@ bool deliver_client_send(struct deliver_client *client, struct delivery *deliver
     client->messages++;
     client->needs_rset = false;
     client_enter(client);
-    transaction_write(client, transaction);
+    client_write_commands(client, transaction);
     client_watch_clock(client);
     client_leave(client);
     return true;
 }
 
-void transaction_end(struct deliver_client *client, struct transaction *transaction,
-                     enum client_step step, const struct err *why)
+void client_give_back(struct deliver_client *client, struct transaction *transaction,
+                      enum client_step step, const struct err *why)
 {
     struct delivery *delivery = transaction->delivery;
 
@@ -97,7 +97,7 @@ void transaction_end(struct deliver_client *client, struct transaction *transact
     client->handlers->on_step(client->context, client, delivery, step, why);
 }
 
-void transaction_go_on(struct deliver_client *client, struct transaction *transaction)
+void client_go_on(struct deliver_client *client, struct transaction *transaction)
 {
     struct err err;
 
@@ -105,12 +105,12 @@ void transaction_go_on(struct deliver_client *client, struct transaction *transa
     /* A message whose sender was refused has no more commands worth sending. */
     if (transaction->is_mail_refused)
         transaction->next = COMMAND_NONE;
-    transaction_write(client, transaction);
+    client_write_commands(client, transaction);
     if (client->is_over || transaction->unanswered > 0 || transaction->next != COMMAND_NONE)
         return;
     client->needs_rset = transaction->is_mail_taken;
     err_clear(&err);
-    transaction_end(client, transaction, CLIENT_STEP_ENDED, &err);
+    client_give_back(client, transaction, CLIENT_STEP_ENDED, &err);
     if (!client->is_over && !client->is_leaving && client->sending.delivery == NULL)
         client->handlers->on_ready(client->context, client);
 }
@@ -199,7 +199,7 @@ static void write_one(struct deliver_client *client, struct transaction *transac
     buffer_clear(client->options.scratch);
 }
 
-void transaction_write(struct deliver_client *client, struct transaction *transaction)
+void client_write_commands(struct deliver_client *client, struct transaction *transaction)
 {
     while (transaction->next != COMMAND_NONE &&
            (has_pipelining(client) || transaction->unanswered == 0)) {
@@ -252,7 +252,7 @@ static void end_content(struct deliver_client *client, struct transaction *trans
         client->handlers->on_ready(client->context, client);
 }
 
-void transaction_content(struct deliver_client *client, struct transaction *transaction)
+void client_write_content(struct deliver_client *client, struct transaction *transaction)
 {
     struct buffer *scratch = client->options.scratch;
     struct slice piece;
@@ -266,7 +266,7 @@ void transaction_content(struct deliver_client *client, struct transaction *tran
         }
         if (!next_piece(transaction, &piece, &err)) {
             /* Nothing but silence can stop a server from taking half a message: hang up. */
-            transaction_end(client, transaction, CLIENT_STEP_CONTENT, &err);
+            client_give_back(client, transaction, CLIENT_STEP_CONTENT, &err);
             client_fail(client, CLIENT_LOST, &err);
             return;
         }
