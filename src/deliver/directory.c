@@ -100,7 +100,7 @@ void directory_free(struct directory **directory)
 
     if (it == NULL)
         return;
-    while ((record = map_next(&it->asks, &position, &id)) != NULL)
+    while (map_next(&it->asks, &position, &id) != NULL)
         resolver_cancel(it->resolver, id);
     for (position = 0; (record = map_next(&it->records, &position, &id)) != NULL;
          position = 0) {

@@ -127,18 +127,20 @@ static bool try_delivery(struct seat *seat, struct delivery *delivery)
     return false;
 }
 
+/* It has carried all that one connection shall carry. */
+static bool is_spent(const struct seat *seat)
+{
+    unsigned most = seat->site->pool->options.messages_per_connection;
+
+    return most > 0 && deliver_client_messages(seat->client) >= most;
+}
+
 bool seat_feed(struct seat *seat)
 {
     struct site *site = seat->site;
-    unsigned most = site->pool->options.messages_per_connection;
 
-    if (site->pool->is_closing)
+    if (site->pool->is_closing || is_spent(seat))
         return false;
-    if (most > 0 && deliver_client_messages(seat->client) >= most) {
-        if (deliver_client_is_idle(seat->client))
-            seat_retire(seat);
-        return false;
-    }
     /* The strictest first: fewer connections can carry them. */
     for (size_t class = CLASS_COUNT; class -- > 0;) {
         struct delivery *delivery;
@@ -162,20 +164,14 @@ static bool is_useless(const struct seat *seat)
 static void work_when_ready(struct seat *seat)
 {
     struct site *site = seat->site;
-    unsigned most = site->pool->options.messages_per_connection;
+    bool is_ahead = deliver_client_is_ahead(seat->client);
 
-    if (deliver_client_is_ahead(seat->client)) {
-        (void)seat_feed(seat);
+    if (!is_ahead)
+        move(seat, true);
+    if (seat_feed(seat) || is_ahead)
         return;
-    }
-    move(seat, true);
-    if (most > 0 && deliver_client_messages(seat->client) >= most) {
-        seat_retire(seat);
-        site_work(site);
-        return;
-    }
     /* Without TLS it was good for this one look: the next secure message shall look again. */
-    if (!seat_feed(seat) && is_useless(seat)) {
+    if (is_spent(seat) || is_useless(seat)) {
         seat_retire(seat);
         site_work(site);
     }

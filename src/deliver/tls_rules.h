@@ -63,6 +63,7 @@ struct tls_decision {
     const char *why_cstr; /* for NOT_PROVED and LATER: words for a person, else "" */
 };
 
+/* The first row that fits. Never fails: where none does, the answer is LATER. */
 struct tls_decision deliver_tls_decide(const struct tls_facts *facts);
 
 /*

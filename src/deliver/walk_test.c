@@ -12,7 +12,7 @@ static void test_each_recipient_has_its_own_result(void **state)
     struct delivery *got;
     struct peer peer;
 
-    peer_open(&peer, scene->loop, "127.0.0.1", 0);
+    peer_open(&peer, scene->loop, scene_address(1), 0);
     peer_add_certificate(&peer, &scene->good);
     peer_add_rule(&peer, "RCPT", 2, PEER_SAY, "550 5.1.1 who\r\n");
     peer_add_rule(&peer, "RCPT", 3, PEER_SAY, "452 4.5.3 too many\r\n");
@@ -62,8 +62,8 @@ static void test_the_next_host_is_asked(void **state)
         struct peer first, other;
         struct delivery *got;
 
-        peer_open(&first, scene->loop, "127.0.0.1", 0);
-        peer_open(&other, scene->loop, "127.0.0.2", first.port);
+        peer_open(&first, scene->loop, scene_address(1), 0);
+        peer_open(&other, scene->loop, scene_address(2), first.port);
         peer_add_certificate(&first, &scene->good);
         peer_add_certificate(&other, &second);
         peer_add_rule(&first, cases[i].verb_cstr, 0, cases[i].act, cases[i].reply_cstr);
@@ -91,7 +91,7 @@ static void test_not_proved_only_when_somebody_answered(void **state)
     struct peer first, other;
 
     /* One host unreachable, one without TLS: hosts answered, none proved it. */
-    peer_open(&other, scene->loop, "127.0.0.2", 0);
+    peer_open(&other, scene->loop, scene_address(2), 0);
     scene_start(scene, other.port);
     got = scene_carry(scene, scene_delivery(scene, "two.test", "bob@two.test", PROOF_VERIFIED));
     assert_int_equal(got->recipients[0].outcome, OUTCOME_NOT_PROVED);
@@ -101,7 +101,7 @@ static void test_not_proved_only_when_somebody_answered(void **state)
     assert_int_equal(got->recipients[0].outcome, OUTCOME_TEMPORARY);
     /* The first proves it and is busy, the second does not prove it: later. */
     deliverer_free(&scene->deliverer);
-    peer_open(&first, scene->loop, "127.0.0.1", other.port);
+    peer_open(&first, scene->loop, scene_address(1), other.port);
     peer_add_certificate(&first, &scene->good);
     peer_add_rule(&first, "MAIL", 0, PEER_SAY, "451 4.3.0 later\r\n");
     scene_start(scene, other.port);
@@ -120,10 +120,14 @@ static void test_destinations_that_are_none(void **state)
         enum delivery_outcome outcome;
         const char *enhanced_cstr;
     } cases[] = {
-        {"absent.test", OUTCOME_PERMANENT, "5.1.2"}, {"null.test", OUTCOME_PERMANENT, "5.1.10"},
-        {"loop.test", OUTCOME_PERMANENT, "5.4.6"},   {"lost.test", OUTCOME_PERMANENT, "5.4.4"},
-        {"text.test", OUTCOME_PERMANENT, "5.1.2"},   {"away.test", OUTCOME_TEMPORARY, "4.4.1"},
-        {"[127.0.0.9]", OUTCOME_TEMPORARY, "4.4.1"}, {"[nonsense]", OUTCOME_PERMANENT, "5.4.4"},
+        {"absent.test", OUTCOME_PERMANENT, "5.1.2"},
+        {"null.test", OUTCOME_PERMANENT, "5.1.10"},
+        {"loop.test", OUTCOME_PERMANENT, "5.4.6"},
+        {"lost.test", OUTCOME_PERMANENT, "5.4.4"},
+        {"text.test", OUTCOME_PERMANENT, "5.1.2"},
+        {"away.test", OUTCOME_TEMPORARY, "4.4.1"},
+        {"[127.255.255.9]", OUTCOME_TEMPORARY, "4.4.1"},
+        {"[nonsense]", OUTCOME_PERMANENT, "5.4.4"},
         {"bad name", OUTCOME_PERMANENT, "5.1.2"},
     };
     struct scene *scene = *state;
@@ -147,20 +151,23 @@ static void test_routes_are_verified_by_their_own_name(void **state)
         const char *host_cstr;
         enum delivery_outcome outcome;
     } cases[] = {
-        {"[127.0.0.1]", OUTCOME_DELIVERED},
+        {"[literal]", OUTCOME_DELIVERED},
         {"mx1.test", OUTCOME_NOT_PROVED},
     };
     struct scene *scene = *state;
     struct peer peer;
 
-    peer_open(&peer, scene->loop, "127.0.0.1", 0);
+    peer_open(&peer, scene->loop, scene_address(1), 0);
     peer_add_certificate(&peer, &scene->literal);
     scene_start(scene, 1);
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct delivery *delivery =
             scene_delivery(scene, "absent.test", "bob@absent.test", PROOF_VERIFIED);
 
-        snprintf(delivery->host_cstr, sizeof delivery->host_cstr, "%s", cases[i].host_cstr);
+        if (cases[i].host_cstr[0] == '[')
+            snprintf(delivery->host_cstr, sizeof delivery->host_cstr, "[%s]", scene_address(1));
+        else
+            snprintf(delivery->host_cstr, sizeof delivery->host_cstr, "%s", cases[i].host_cstr);
         delivery->port = peer.port;
         assert_int_equal(scene_carry(scene, delivery)->recipients[0].outcome, cases[i].outcome);
     }
@@ -174,7 +181,7 @@ static void test_connections_are_kept_and_given_up(void **state)
     struct peer peer;
 
     scene->settings->delivery.messages_per_connection = 3;
-    peer_open(&peer, scene->loop, "127.0.0.1", 0);
+    peer_open(&peer, scene->loop, scene_address(1), 0);
     peer_add_certificate(&peer, &scene->good);
     scene_start(scene, peer.port);
     for (int i = 0; i < 4; i++) {
@@ -195,7 +202,7 @@ static void test_a_dead_kept_connection_costs_nothing(void **state)
     struct scene *scene = *state;
     struct peer peer;
 
-    peer_open(&peer, scene->loop, "127.0.0.1", 0);
+    peer_open(&peer, scene->loop, scene_address(1), 0);
     peer_add_certificate(&peer, &scene->good);
     peer_add_rule(&peer, "MAIL", 2, PEER_CLOSE, "");
     peer_add_rule(&peer, "MAIL", 4, PEER_SAY_CLOSE, "421 4.4.2 too long idle\r\n");
@@ -217,7 +224,7 @@ static void test_an_idle_connection_says_goodbye(void **state)
     struct peer peer;
 
     scene->settings->delivery.idle_ms = 50;
-    peer_open(&peer, scene->loop, "127.0.0.1", 0);
+    peer_open(&peer, scene->loop, scene_address(1), 0);
     peer_add_certificate(&peer, &scene->good);
     scene_start(scene, peer.port);
     scene_carry(scene, scene_delivery(scene, "one.test", "bob@one.test", PROOF_VERIFIED));
@@ -234,7 +241,7 @@ static void test_many_share_few_connections(void **state)
     struct scene *scene = *state;
     struct peer peer;
 
-    peer_open(&peer, scene->loop, "127.0.0.1", 0);
+    peer_open(&peer, scene->loop, scene_address(1), 0);
     peer_add_certificate(&peer, &scene->good);
     scene_start(scene, peer.port);
     for (int round = 0; round < 10; round++) {
@@ -260,7 +267,7 @@ static void test_rset_when_needed(void **state)
     struct scene *scene = *state;
     struct peer peer;
 
-    peer_open(&peer, scene->loop, "127.0.0.1", 0);
+    peer_open(&peer, scene->loop, scene_address(1), 0);
     peer.ehlo_cstr = "";
     peer_add_rule(&peer, "RCPT", 1, PEER_SAY, "550 5.1.1 who\r\n");
     scene_start(scene, peer.port);
@@ -278,7 +285,7 @@ static void test_parameters_and_what_the_server_lacks(void **state)
     struct delivery *delivery;
     struct peer peer;
 
-    peer_open(&peer, scene->loop, "127.0.0.1", 0);
+    peer_open(&peer, scene->loop, scene_address(1), 0);
     peer_add_certificate(&peer, &scene->good);
     peer.ehlo_cstr =
         "250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-DSN\r\n250-REQUIRETLS\r\n";
@@ -312,7 +319,7 @@ static void test_content_that_cannot_be_read(void **state)
     struct delivery *delivery;
     struct peer peer;
 
-    peer_open(&peer, scene->loop, "127.0.0.1", 0);
+    peer_open(&peer, scene->loop, scene_address(1), 0);
     peer_add_certificate(&peer, &scene->good);
     scene_start(scene, peer.port);
     delivery = scene_delivery(scene, "one.test", "bob@one.test", PROOF_VERIFIED);
@@ -343,7 +350,7 @@ static void test_a_large_message_streams(void **state)
                                : i % LINE == LINE - 1 ? '\n'
                                                       : 'a' + (i * 7 + i / LINE) % 26);
     ref = write_one(scene->writer, slice_of(content, BYTES), 1 << 20);
-    peer_open(&peer, scene->loop, "127.0.0.1", 0);
+    peer_open(&peer, scene->loop, scene_address(1), 0);
     peer_add_certificate(&peer, &scene->good);
     scene_start(scene, peer.port);
     got = scene_carry(
@@ -409,7 +416,7 @@ static void test_the_gate_stops_a_secret_in_the_clear(void **state)
     static const struct deliver_client_handlers handlers = {on_ready, on_step, on_failed};
     struct scene *scene = *state;
     struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+                                  .sin_addr.s_addr = inet_addr(scene_address(1))};
     struct deliver_client_options options = {.loop = scene->loop,
                                              .host_cstr = "mx1.test",
                                              .address_len = sizeof address,
@@ -427,7 +434,7 @@ static void test_the_gate_stops_a_secret_in_the_clear(void **state)
     pid_t child;
 
     ready_client = NULL;
-    peer_open(&peer, scene->loop, "127.0.0.1", 0);
+    peer_open(&peer, scene->loop, scene_address(1), 0);
     address.sin_port = htons(peer.port);
     memcpy(&options.address, &address, sizeof address);
     buffer_init(&scratch, CLIENT_SCRATCH_BYTES);
