@@ -349,6 +349,7 @@ static void do_other_work(struct keeper *keeper, struct item *item, enum work wo
     case WORK_EXPIRE:
     case WORK_TOO_OLD:
     case WORK_REPLAN:
+    case WORK_HOLD:
         results_put_work(keeper, item, work);
         return;
     }
@@ -372,6 +373,7 @@ void deliver_work(struct keeper *keeper, struct domain *domain, struct item **it
     sender = job->sender;
     facts.accepted_ms = message.accepted_ms;
     facts.give_up_ms = keeper->settings->delivery.expire_ms;
+    facts.is_domain_held = domain->row.is_held;
     facts.domain_tls = domain_tls_state(domain, job->proof_needed, facts.now_ms);
     for (size_t i = 0; i < count; i++) {
         enum work work = WORK_NONE;

@@ -28,6 +28,7 @@ enum work {
     WORK_EXPIRE, /* its time in the portal is over */
     WORK_TOO_OLD,
     WORK_REPLAN, /* the method is none any more */
+    WORK_HOLD,   /* its domain is held: put it aside */
 };
 
 struct work_facts {
@@ -35,6 +36,7 @@ struct work_facts {
     int64_t accepted_ms;
     int64_t give_up_ms; /* age at which carrying ends */
     enum domain_tls domain_tls;
+    bool is_domain_held;
 };
 /* Pure. */
 enum work work_for(const struct store_recipient *recipient, const struct work_facts *facts);

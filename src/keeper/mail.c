@@ -157,8 +157,10 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *a
     if (!store_message_get(keeper->store, ask->message, &message) ||
         !store_recipient_get(keeper->store, ask->message, ask->number, &row) ||
         !slice_to_cstr(store_address_get(keeper->store, message.sender), to_cstr,
-                       sizeof to_cstr))
+                       sizeof to_cstr)) {
+        results_forget(keeper, ask->message, ask->number);
         return;
+    }
     if ((row.owes & (unsigned)what) != 0) {
         accept_write_own(keeper,
                          &(struct accept_own){.message = ask->b,

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "keeper/accept.h"
+#include "keeper/control.h"
 #include "keeper/internal.h"
 #include "keeper/portal_prove.h"
 #include "keeper/portal_read.h"
@@ -62,6 +63,7 @@ static const struct route routes[IPC_COUNT] = {
     [IPC_PORTAL_RESUME] = {FROM(PORTAL), portal_take_resume},
     [IPC_PORTAL_EVENT] = {FROM(PORTAL), portal_take_event},
     [IPC_PORTAL_REPLY] = {FROM(PORTAL), portal_take_reply},
+    [IPC_CONTROL] = {FROM(OFFICE), control_take},
 };
 
 static void drop(struct peer *peer)

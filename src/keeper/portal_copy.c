@@ -135,8 +135,10 @@ static void run_broken(struct keeper *keeper, struct task *task, const union ipc
 
     (void)unused;
     if (!store_message_get(keeper->store, task->a, &message) ||
-        !store_recipient_get(keeper->store, task->a, task->b, &row))
+        !store_recipient_get(keeper->store, task->a, task->b, &row)) {
+        results_forget(keeper, task->a, task->b);
         return;
+    }
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         texts[i] = S("");
     texts[10] = S("5.3.0");
@@ -241,8 +243,11 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *a
         !store_recipient_get(keeper->store, wish->message, wish->number, &row) ||
         state_after((enum recipient_state)row.state, MOVE_COPY) == STATE_NONE ||
         !slice_to_cstr(store_address_get(keeper->store, row.address), to_cstr,
-                       sizeof to_cstr))
-        return; /* retracted or purged meanwhile: the copy is garbage */
+                       sizeof to_cstr)) {
+        /* Retracted or purged meanwhile: the copy is garbage. */
+        results_forget(keeper, wish->message, wish->number);
+        return;
+    }
     write_copy(keeper, wish, &answer->portal_copy_made);
     accept_write_own(keeper, &(struct accept_own){.message = wish->notice,
                                                   .kind = KIND_NOTICE,

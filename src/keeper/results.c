@@ -60,6 +60,11 @@ static void after_note(struct keeper *keeper, uint64_t due_ms, uint64_t b, uint6
     schedule_note_due(keeper, (int64_t)due_ms);
 }
 
+void results_forget(struct keeper *keeper, uint64_t message, uint64_t number)
+{
+    inbox_after(keeper, after_done, message, number, 0);
+}
+
 void results_settle(struct keeper *keeper, const struct store_recipient *row)
 {
     inbox_after(keeper, after_done, row->message, row->number, 0);
@@ -327,13 +332,18 @@ static void run_work(struct keeper *keeper, struct task *task, const union ipc_a
     (void)unused;
     if (!store_message_get(keeper->store, task->a, &message) ||
         !store_recipient_get(keeper->store, task->a, task->b, &row)) {
-        inbox_after(keeper, after_done, task->a, task->b, 0);
+        results_forget(keeper, task->a, task->b);
         return;
     }
     if (work == WORK_TOO_OLD) {
         give_up(keeper, &message, &row);
     } else if (work == WORK_REPLAN) {
         replan_write(keeper, &row);
+        results_settle(keeper, &row);
+    } else if (work == WORK_HOLD) {
+        row.is_held = true;
+        row.due_ms = RECIPIENT_NOT_DUE;
+        store_recipient_update(keeper->store, &row);
         results_settle(keeper, &row);
     } else {
         portal_expire(keeper, &message, &row);

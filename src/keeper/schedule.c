@@ -192,16 +192,6 @@ void schedule_rest(struct keeper *keeper, uint64_t message, uint64_t number, int
     schedule_wake(keeper);
 }
 
-void schedule_forget_ready(struct keeper *keeper, struct domain *domain)
-{
-    struct list_link *link = list_first(&domain->ready), *next;
-
-    for (; link != NULL; link = next) {
-        next = list_next(&domain->ready, link);
-        forget(keeper, LIST_ELEMENT(link, struct item, link));
-    }
-}
-
 /* ---- paging ---- */
 
 static size_t take_page(struct keeper *keeper, int64_t until_ms)

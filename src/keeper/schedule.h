@@ -64,7 +64,5 @@ struct item *schedule_find(struct keeper *keeper, uint64_t message, uint64_t num
 bool schedule_is_working(struct keeper *keeper, uint64_t message, uint64_t number);
 /* Something changed (a place is free, an answer came): look again in this turn of the loop. */
 void schedule_wake(struct keeper *keeper);
-/* Forget what is ready of this domain: held. */
-void schedule_forget_ready(struct keeper *keeper, struct domain *domain);
 
 #endif

@@ -6,6 +6,8 @@ static enum work work_to_carry(const struct store_recipient *recipient,
 {
     if (facts->now_ms - facts->accepted_ms >= facts->give_up_ms)
         return WORK_TOO_OLD;
+    if (facts->is_domain_held)
+        return WORK_HOLD;
     switch (recipient->method) {
     case METHOD_REGULAR:
         return WORK_CARRY;

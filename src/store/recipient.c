@@ -146,14 +146,25 @@ int64_t store_recipient_next_due(struct store *store, int64_t after_ms)
                                                                          : RECIPIENT_NOT_DUE;
 }
 
-uint64_t store_recipient_count(struct store *store)
+static uint64_t count_rows(struct store *store, const char *sql_cstr)
 {
-    static const char sql[] =
-        "SELECT (SELECT count(*) FROM recipient WHERE due_ms IS NOT NULL) +"
-        " (SELECT count(*) FROM recipient WHERE held <> 0)";
     int64_t count = 0;
 
-    return store__number(store, sql, NULL, 0, &count) ? (uint64_t)count : 0;
+    return store__number(store, sql_cstr, NULL, 0, &count) ? (uint64_t)count : 0;
+}
+
+uint64_t store_recipient_count(struct store *store)
+{
+    static const char sql[] = "SELECT count(*) FROM recipient WHERE due_ms IS NOT NULL";
+
+    return count_rows(store, sql);
+}
+
+uint64_t store_recipient_held_count(struct store *store)
+{
+    static const char sql[] = "SELECT count(*) FROM recipient WHERE held <> 0";
+
+    return count_rows(store, sql);
 }
 
 size_t store_recipient_held(struct store *store, const struct store_due *after,
@@ -168,25 +179,6 @@ size_t store_recipient_held(struct store *store, const struct store_due *after,
                                  VALUES(NUMBER(after->message), NUMBER(after->number),
                                         NUMBER(max))),
                     due_out);
-}
-
-uint64_t store_recipient_hold(struct store *store, uint64_t domain, unsigned waiting_states)
-{
-    static const char sql[] =
-        "UPDATE recipient SET held = 1, due_ms = NULL WHERE due_ms IS NOT NULL AND domain = ?1"
-        " AND owes = 0 AND (?2 >> state & 1) = 1";
-
-    store__run(store, sql, VALUES(NUMBER(domain), NUMBER(waiting_states)));
-    return store->db == NULL ? 0 : (uint64_t)sqlite3_changes(store->db);
-}
-
-uint64_t store_recipient_release(struct store *store, uint64_t domain, int64_t due_ms)
-{
-    static const char sql[] =
-        "UPDATE recipient SET held = 0, due_ms = ?2 WHERE held <> 0 AND domain = ?1";
-
-    store__run(store, sql, VALUES(NUMBER(domain), NUMBER(due_ms)));
-    return store->db == NULL ? 0 : (uint64_t)sqlite3_changes(store->db);
 }
 
 size_t store_recipient_by_address(struct store *store, uint64_t address, uint64_t before,

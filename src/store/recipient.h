@@ -62,15 +62,13 @@ size_t store_recipient_due(struct store *store, const struct store_due *after,
                            int64_t until_ms, struct store_due *due_out, size_t max);
 /* The soonest due time after `after_ms`; RECIPIENT_NOT_DUE when there is none. */
 int64_t store_recipient_next_due(struct store *store, int64_t after_ms);
-/* Rows that are in the queue (due or held). */
+/* Rows that are due some time, and rows put aside. Reads the whole index. */
 uint64_t store_recipient_count(struct store *store);
+uint64_t store_recipient_held_count(struct store *store);
 
 /* Walk the rows put aside, in the order message, number. */
 size_t store_recipient_held(struct store *store, const struct store_due *after,
                             struct store_due *due_out, size_t max);
-/* Put what waits for a domain aside, or back; rows in `waiting_states` (bits) only. How many. */
-uint64_t store_recipient_hold(struct store *store, uint64_t domain, unsigned waiting_states);
-uint64_t store_recipient_release(struct store *store, uint64_t domain, int64_t due_ms);
 /* Messages that went to an address, newest first, ids below `before`. */
 size_t store_recipient_by_address(struct store *store, uint64_t address, uint64_t before,
                                   uint64_t *messages_out, size_t max);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The office's requests: JSON in, lines of JSON out (office/README.md says which). One table names
+ * each request and the room that answers it. Those that only read answer at once; those that change
+ * something are tasks of the inbox.
+ */
+#ifndef KEEPER_CONTROL_H
+#define KEEPER_CONTROL_H
+
+#include "base/buffer.h"
+#include "keeper/peers.h"
+
+#include <jansson.h>
+
+/* An answer on its way: lines gather, and leave in pieces. */
+struct control_output {
+    struct keeper *keeper;
+    uint64_t peer, ask;
+    bool is_task;  /* inside of a batch: pieces leave after the commit */
+    bool is_lost;  /* the office does not take any more */
+    struct buffer lines;
+};
+
+/* Add one line; the object is freed. */
+void control_line(struct control_output *output, json_t *object);
+/* Add {"error": words}. */
+void control_error(struct control_output *output, const char *words_cstr);
+/* True when the office does not take more: stop making it. */
+static inline bool control_is_lost(const struct control_output *output)
+{
+    return output->is_lost;
+}
+
+/* A string from bytes that somebody else chose: never NULL, invalid UTF-8 is made visible. */
+json_t *control_text(struct slice text);
+json_t *control_id(uint64_t id);
+/* Set unless empty (0 for numbers). */
+void control_set_text(json_t *object, const char *key_cstr, struct slice text);
+void control_set_number(json_t *object, const char *key_cstr, int64_t number);
+
+/*
+ * The message that a request names: our id, or a Message-ID (looked for among the newest). 0: none,
+ * and the error line is written.
+ */
+uint64_t control_find_message(struct control_output *output, const json_t *request);
+/* A string member; empty when absent. */
+struct slice control_member(const json_t *request, const char *key_cstr);
+
+void control_take(struct keeper *keeper, struct peer *peer, enum ipc_type type,
+                  const union ipc_any *message);
+
+/* The rooms. */
+void trace_answer(struct control_output *output, const json_t *request);
+void queue_answer(struct control_output *output, const json_t *request);
+void queue_change(struct control_output *output, const json_t *request);
+void retract_answer(struct control_output *output, const json_t *request);
+void explain_answer(struct control_output *output, const json_t *request);
+void status_answer(struct control_output *output, const json_t *request);
+void domains_answer(struct control_output *output, const json_t *request);
+
+#endif
