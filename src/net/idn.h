@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Internationalised domain names: U-labels to the A-labels that the DNS knows, by IDNA 2008 with
- * the mapping that people's input needs (non-transitional). The only room that includes libidn2.
- * [RFC 5891] [UTS 46]
+ * Internationalised domain names: U-labels to the A-labels that the DNS knows, by IDNA 2008
+ * with the mapping that people's input needs (non-transitional). The only room that includes
+ * libidn2. [RFC 5891] [UTS 46]
  */
 #ifndef NET_IDN_H
 #define NET_IDN_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AUTH PLAIN and LOGIN [RFC 4954] [RFC 4616]. Passwords are in memory from the line to the question. */
+/* AUTH PLAIN and LOGIN [RFC 4954] [RFC 4616]. Passwords are in memory from the line to the
+ * question. */
 #include "smtpd/session.h"
 
 #include "base/encode.h"

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A name that the client gives itself is kept for the trace of relayed mail; nothing is decided by it. */
+/* A name that the client gives itself is kept for the trace of relayed mail; nothing is decided
+ * by it. */
 static bool greet(struct session *session, struct slice args)
 {
     struct slice name;

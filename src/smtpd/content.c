@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Content on its way in: DATA and BDAT, through the line-end check, the header pass, into the spool;
- * at its end the keeper is asked to take it, and only the keeper's word becomes a 250. Once something
- * is wrong the content is read on to its end, so that the refusal stands where the client expects it.
+ * Content on its way in: DATA and BDAT, through the line-end check, the header pass, into the
+ * spool; at its end the keeper is asked to take it, and only the keeper's word becomes a 250.
+ * Once something is wrong the content is read on to its end, so that the refusal stands where
+ * the client expects it.
  */
 #include "smtpd/session.h"
 
@@ -173,14 +174,16 @@ static void content_take(struct session *session, struct slice piece)
         header_collect(session, piece);
 }
 
-/* Line ends first: a message that tries to be two is refused as that, whatever else is wrong. */
+/* Line ends first: whoever tries to send two messages as one hears that, whatever else is wrong. */
 static void content_check_lines(struct session *session)
 {
     struct content *content = &session->transaction->content;
     struct err err;
 
-    if (content->dots.has_bare_end) {
-        FAIL_SMTP(&err, ERR_PEER, 550, "5.6.0", "a line ends with a bare CR or LF");
+    if (content->dots.has_bare_end || content->dots.has_nul) {
+        FAIL_SMTP(&err, ERR_PEER, 550, "5.6.0", "%s",
+                  content->dots.has_bare_end ? "a line ends with a bare CR or LF"
+                                             : "there is a NUL in the content");
         content->has_failed = false;
         content_fail(content, &err);
     } else if (content->dots.has_long_line) {

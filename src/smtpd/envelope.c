@@ -117,7 +117,8 @@ void on_mail(struct session *session, struct slice args)
     session_reply(session, 250, "2.1.0", "Sender fine");
 }
 
-/* A stranger's recipient decides what kind of message this is; all others must be of that kind. */
+/* A stranger's recipient decides what kind of message this is; all others must be of that kind.
+ */
 static bool stranger_may(struct session *session, struct smtp_path *path, struct err *err)
 {
     struct transaction *transaction = session->transaction;
@@ -239,7 +240,8 @@ void on_rcpt(struct session *session, struct slice args)
     if (!recipient_parse(session, args, &path, &params, &err) ||
         !recipient_add(session, &path, &params, &err)) {
         session_reply_err(session, &err);
-        /* A mailing with some bad addresses is no attack; guessing addresses from outside is. */
+        /* A mailing with some bad addresses is no attack; guessing addresses from outside is.
+         */
         if (session->account != NULL && session->errors > 0 && err.smtp_code >= 500)
             session->errors--;
         return;

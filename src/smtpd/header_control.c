@@ -195,7 +195,8 @@ bool header_triggers_take(const struct header_triggers *triggers, struct slice v
     buffer_init(&text, SUBJECT_MAX);
     buffer_init(&encoded, 8 * (size_t)SUBJECT_MAX);
     if (words_decode(slice_trim(value), &text)) {
-        /* The longer name may hold the shorter one: "+noencrypt+" never counts as "+encrypt+". */
+        /* The longer name may hold the shorter one: "+noencrypt+" never counts as "+encrypt+".
+         */
         bool opt_out = remove_trigger(&text, triggers->opt_out);
         bool encrypt = remove_trigger(&text, triggers->encrypt);
 

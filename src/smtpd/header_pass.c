@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-/* One run of the pass. Kept fields are copied in runs: `kept` grows until something is left out. */
+/* One run of the pass. Kept fields are copied in runs: `kept` grows until something is left
+ * out. */
 struct pass {
     const struct header_rules *rules;
     struct buffer *out;

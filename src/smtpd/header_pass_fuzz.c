@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Headers from strangers and from our own: no wish and no Bcc survives, and one pass is enough. */
+/* Headers from strangers and from our own: no wish and no Bcc survives, and one pass is enough.
+ */
 #include "smtpd/header_pass.h"
 
 #include "format/mime/header.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who may send as whom, and what a stranger may send to: the two questions that keep us from being an
- * open relay. Pure.
+ * Who may send as whom, and what a stranger may send to: the two questions that keep us from
+ * being an open relay. Pure.
  */
 #ifndef SMTPD_SENDER_RULES_H
 #define SMTPD_SENDER_RULES_H
@@ -10,8 +10,9 @@
 #include "settings/settings.h"
 
 /*
- * May this account send as `path` (never <>)? user: who logged in, NULL for a relay host, which may
- * use every domain of its account. A user may use what the settings list for them, else the own name.
+ * May this account send as `path` (never <>)? user: who logged in, NULL for a relay host, which
+ * may use every domain of its account. A user may use what the settings list for them, else the
+ * own name.
  */
 bool sender_is_allowed(const struct settings *settings, const struct settings_account *account,
                        const struct settings_user *user, const struct smtp_path *path);
@@ -22,7 +23,8 @@ enum stranger_rcpt {
     STRANGER_RCPT_UNKNOWN, /* own domain, but nobody there: 550 5.1.1 */
     STRANGER_RCPT_RELAY,   /* not ours: 550 5.7.1 */
 };
-/* <postmaster> without a domain counts as the first domain that has a next hop; see *domain_out. */
+/* <postmaster> without a domain counts as the first domain that has a next hop; see
+ * *domain_out. */
 enum stranger_rcpt stranger_rcpt_judge(const struct settings *settings,
                                        const struct smtp_path *path,
                                        const struct settings_domain **domain_out);

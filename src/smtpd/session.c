@@ -231,7 +231,8 @@ static bool session_step(struct session *session)
     case MODE_CLOSING:
         return false;
     }
-    /* A handshake may have begun: it looked at has_input, and there was nothing behind the command. */
+    /* A handshake may have begun: it looked at has_input, and there was nothing behind the
+     * command. */
     moved = input.len < before;
     if (session->mode != MODE_HANDSHAKE)
         connection_consume(session->connection, before - input.len);
@@ -299,8 +300,8 @@ static void on_timeout(void *context)
 }
 
 /*
- * While the keeper is asked the session stays until the answer: a message that the keeper takes is
- * taken, though nobody hears it, and the log shall say so.
+ * While the keeper is asked the session stays until the answer: a message that the keeper takes
+ * is taken, though nobody hears it, and the log shall say so.
  */
 static void on_closed(void *context, const struct err *why)
 {

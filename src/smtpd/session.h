@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One SMTP session, as the rooms of this wing share it. The session is a table (commands.c) and a
- * generic loop (session.c): a line comes in, its row says in which states it is legal, its act answers.
+ * One SMTP session, as the rooms of this wing share it. The session is a table (commands.c) and
+ * a generic loop (session.c): a line comes in, its row says in which states it is legal, its
+ * act answers.
  *
- *     START ──EHLO──▶ HELLO ──MAIL──▶ MAIL ──RCPT──▶ RCPT ──DATA, BDAT LAST──▶ (accept) ──▶ HELLO
- *                       ▲                              └──BDAT──▶ CHUNKS ──BDAT LAST──▶ (accept)
- *                       └──────── RSET, EHLO, STARTTLS (then START) ────────┘
+ *     START ──EHLO──▶ HELLO ──MAIL──▶ MAIL ──RCPT──▶ RCPT ──DATA, BDAT LAST──▶ (accept) ──▶
+ * HELLO ▲                              └──BDAT──▶ CHUNKS ──BDAT LAST──▶ (accept) └────────
+ * RSET, EHLO, STARTTLS (then START) ────────┘
  *
- * Besides its state a session has a mode: what the next bytes are. While it waits for the keeper
- * (MODE_ASKED) no input is looked at; the answer finds the session by the number of the question.
- * An idle session owns no buffer, and no transaction.
+ * Besides its state a session has a mode: what the next bytes are. While it waits for the
+ * keeper (MODE_ASKED) no input is looked at; the answer finds the session by the number of the
+ * question. An idle session owns no buffer, and no transaction.
  */
 #ifndef SMTPD_SESSION_H
 #define SMTPD_SESSION_H

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A whole session against a stranger's bytes: commands, content, chunks, logins. The first byte says
- * how: bit 0 a relay host, bit 1 logged-in rules, the rest how the bytes are cut. The keeper takes
- * every message and refuses every second one. Whatever was said, nothing may be left behind.
+ * A whole session against a stranger's bytes: commands, content, chunks, logins. The first byte
+ * says how: bit 0 a relay host, bit 1 logged-in rules, the rest how the bytes are cut. The
+ * keeper takes every message and refuses every second one. Whatever was said, nothing may be
+ * left behind.
  */
 #include "base/log.h"
 #include "smtpd/session.h"

@@ -315,7 +315,8 @@ static inline size_t reply_len(struct slice text)
     }
 }
 
-/* Run the loop until a reply has come; it is then in reply_cstr. False when the server hung up. */
+/* Run the loop until a reply has come; it is then in reply_cstr. False when the server hung up.
+ */
 static inline bool client_wait(struct client *client)
 {
     for (int turn = 0; turn < BED_TURNS_MAX; turn++) {

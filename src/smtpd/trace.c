@@ -17,7 +17,8 @@ const char *trace_protocol(const struct session *session)
     return names[is_utf8][connection_is_tls(session->connection)][session->user != NULL];
 }
 
-/* " TLSv1.3 TLS_AES_256_GCM_SHA384" with `open` before and `close` behind; nothing without TLS. */
+/* " TLSv1.3 TLS_AES_256_GCM_SHA384" with `open` before and `close` behind; nothing without TLS.
+ */
 static bool write_tls(const struct session *session, const char *open_cstr,
                       const char *close_cstr, struct buffer *out)
 {

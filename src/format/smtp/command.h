@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command lines as clients send them [RFC 5321 §4.1.1]. The line reader takes one line at a time and
- * is strict: only CR LF ends a line; a line with a bare CR or LF, a NUL or another control byte, or
- * one that is too long, is taken whole and reported as a fault, so that no part of it is ever read
- * as a command. Then a line is split into verb and arguments. Other protocols that browsers, scanners
- * and confused clients speak to an SMTP port are told apart, so that they can be hung up on at once.
+ * Command lines as clients send them [RFC 5321 §4.1.1]. The line reader takes one line at a
+ * time and is strict: only CR LF ends a line; a line with a bare CR or LF, a NUL or another
+ * control byte, or one that is too long, is taken whole and reported as a fault, so that no
+ * part of it is ever read as a command. Then a line is split into verb and arguments. Other
+ * protocols that browsers, scanners and confused clients speak to an SMTP port are told apart,
+ * so that they can be hung up on at once.
  */
 #ifndef FORMAT_SMTP_COMMAND_H
 #define FORMAT_SMTP_COMMAND_H
@@ -52,11 +53,11 @@ struct smtp_line_reader {
 /*
  * Take one line.
  *
- * input     the bytes at hand; on DONE moved behind the line; on WAIT only moved when the line is
- *           already too long (what is then left of it is thrown away as it comes)
+ * input     the bytes at hand; on DONE moved behind the line; on WAIT only moved when the line
+ *           is too long already (what is left of it is thrown away as it comes)
  * line_max  longest line, without CR LF
- * Results   DONE  *line_out is the line without CR LF, a view into *input; *fault_out tells whether
- *                 it may be used (on a fault *line_out is empty)
+ * Results   DONE  *line_out is the line without CR LF, a view into *input; *fault_out tells
+ *                 whether it may be used (on a fault *line_out is empty)
  *           WAIT  no line end yet
  */
 MUST_CHECK enum progress smtp_line_next(struct smtp_line_reader *reader, struct slice *input,
@@ -77,8 +78,8 @@ void smtp_command_parse(struct slice line, struct smtp_command *command_out);
 const char *smtp_verb_name(enum smtp_verb verb);
 
 /*
- * The name in EHLO and HELO: 1..255 printable bytes without spaces or any of <>()"\@;, . Cuts off
- * and forgets what follows a space. False: 501. Nothing may ever be decided from this name.
+ * The name in EHLO and HELO: 1..255 printable bytes without spaces or any of <>()"\@;, . Cuts
+ * off and forgets what follows a space. False: 501. Nothing may ever be decided from this name.
  */
 MUST_CHECK bool smtp_helo_parse(struct slice args, struct slice *name_out);
 

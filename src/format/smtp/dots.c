@@ -18,8 +18,9 @@ static void count_line(struct smtp_dots *dots, size_t len)
 }
 
 /*
- * Scan whole and partial lines from the start of `input` until a dot at the start of a line needs
- * a decision. Returns how many bytes are plain content. A CR as the last byte is not counted.
+ * Scan whole and partial lines from the start of `input` until a dot at the start of a line
+ * needs a decision. Returns how many bytes are plain content. A CR as the last byte is not
+ * counted.
  */
 static size_t scan_plain(struct smtp_dots *dots, struct slice input)
 {
@@ -78,7 +79,8 @@ static enum progress after_cr(struct smtp_dots *dots, struct slice *input,
     return PROGRESS_WAIT;
 }
 
-/* The line so far is ".\r". LF: the end. Anything else: the dot was added, the CR is bare content. */
+/* The line so far is ".\r". LF: the end. Anything else: the dot was added, the CR is bare
+ * content. */
 static enum progress after_dot_cr(struct smtp_dots *dots, struct slice *input,
                                   struct slice *piece_out)
 {
@@ -100,6 +102,8 @@ static enum progress run_plain(struct smtp_dots *dots, struct slice *input,
     size_t len = scan_plain(dots, *input);
 
     *piece_out = slice_head(*input, len);
+    if (len > 0 && memchr(piece_out->at, '\0', len) != NULL)
+        dots->has_nul = true;
     /* A CR at the very end is taken now and comes out of after_cr(). */
     *input = slice_from(*input, len + (dots->at == SMTP_DOTS_CR));
     if (dots->at == SMTP_DOTS_LINE_START && input->len > 0) {
@@ -166,7 +170,8 @@ static bool write_line_end(struct smtp_dots_writer *writer, struct buffer *out)
     return buffer_append(out, S("\r\n"));
 }
 
-/* Length of the longest prefix that goes out as it is: lines ended by CR LF, no dot in front. */
+/* Length of the longest prefix that goes out as it is: lines ended by CR LF, no dot in front.
+ */
 static size_t clean_prefix(struct slice content)
 {
     const uint8_t *at = content.at, *end = content.at + content.len, *clean = at;

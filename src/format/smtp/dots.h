@@ -3,13 +3,14 @@
  * The content between DATA and its final dot [RFC 5321 §4.5.2], both ways, as a stream.
  *
  * The reader is strict about line ends, because servers that disagree about them let a stranger
- * hide a second message in the first ("SMTP smuggling"): only CR LF ends a line, only CR LF . CR LF
- * ends the content. A bare CR or LF never ends anything; it is remembered, and the content is read
- * to its true end so that the refusal comes at the right place. The same reader checks BDAT chunks,
- * which have no dots. Content comes out as views into what was pushed: nothing is copied.
+ * hide a second message in the first ("SMTP smuggling"): only CR LF ends a line, only CR LF .
+ * CR LF ends the content. A bare CR or LF never ends anything; it is remembered, and the
+ * content is read to its true end so that the refusal comes at the right place. The same reader
+ * checks BDAT chunks, which have no dots. Content comes out as views into what was pushed:
+ * nothing is copied.
  *
- * The writer turns content into what goes after DATA. It repairs bare CR and LF into CR LF: nothing
- * that we send can be read as two messages, whatever was stored.
+ * The writer turns content into what goes after DATA. It repairs bare CR and LF into CR LF:
+ * nothing that we send can be read as two messages, whatever was stored.
  */
 #ifndef FORMAT_SMTP_DOTS_H
 #define FORMAT_SMTP_DOTS_H
@@ -30,6 +31,7 @@ struct smtp_dots {
     enum smtp_dots_at at;
     bool is_chunk;      /* BDAT: dots mean nothing, the content ends where the client said */
     bool has_bare_end;  /* a bare CR or LF was seen: refuse with 550 5.6.0 */
+    bool has_nul;       /* a NUL was seen: some servers drop it and see an end; 550 5.6.0 */
     bool has_long_line; /* a line was longer than line_max: refuse with 550 5.6.0 */
     bool owes_cr;       /* a CR held back from the last push, to come out first */
     size_t line_len;    /* bytes of the present line, its end not counted */

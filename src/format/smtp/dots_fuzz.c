@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DATA content: reading does not depend on the cuts, and what our writer sends is read back by our
- * reader as one message, clean, with nothing behind it.
+ * DATA content: reading does not depend on the cuts, and what our writer sends is read back by
+ * our reader as one message, clean, with nothing behind it.
  */
 #include "format/smtp/dots.h"
 
@@ -46,6 +46,7 @@ static void read_both_ways(struct slice input)
     /* A CR at the very end is still undecided, and has come out of neither. */
     must(slice_equal(buffer_view(&whole_out), buffer_view(&cut_out)));
     must(whole.has_bare_end == cut.has_bare_end);
+    must(whole.has_nul == cut.has_nul);
     buffer_deinit(&whole_out);
     buffer_deinit(&cut_out);
 }

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Push input in pieces of at most `step` bytes after a first one of `cut`; exact copies for ASan. */
+/* Push input in pieces of at most `step` bytes after a first one of `cut`; exact copies for
+ * ASan. */
 static enum progress unstuff(struct smtp_dots *dots, struct slice input, size_t cut,
                              size_t step, struct buffer *out, size_t *left)
 {
@@ -82,6 +83,8 @@ static void test_content_comes_out_however_it_is_cut(void **state)
                 assert_true(slice_equal(buffer_view(&out), cases[i].content));
                 assert_int_equal(dots.has_bare_end, cases[i].has_bare_end);
                 assert_false(dots.has_long_line);
+                assert_int_equal(dots.has_nul,
+                                 slice_find_byte(cases[i].content, 0) < cases[i].content.len);
                 buffer_deinit(&out);
             }
         }

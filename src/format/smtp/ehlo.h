@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a server says that it can do: the lines of its answer to EHLO [RFC 5321 §4.1.1.1], read into flags. Unknown
- * keywords are ignored, a malformed known one counts as absent: what is not clearly offered is not used.
+ * What a server says that it can do: the lines of its answer to EHLO [RFC 5321 §4.1.1.1], read
+ * into flags. Unknown keywords are ignored, a malformed known one counts as absent: what is not
+ * clearly offered is not used.
  */
 #ifndef FORMAT_SMTP_EHLO_H
 #define FORMAT_SMTP_EHLO_H
@@ -33,7 +34,8 @@ struct smtp_ehlo {
     uint64_t size_max;   /* bytes of the largest message; 0 = the server states none */
 };
 
-/* `reply_text`: the text of the reply as smtp_reply_push() gives it; its first line is a greeting and is skipped. */
+/* `reply_text`: the text of the reply as smtp_reply_push() gives it; its first line is a
+ * greeting and is skipped. */
 void smtp_ehlo_parse(struct slice reply_text, struct smtp_ehlo *ehlo_out);
 
 #endif

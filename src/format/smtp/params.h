@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What may stand behind the address in MAIL FROM and RCPT TO: SIZE [RFC 1870], BODY [RFC 6152],
- * SMTPUTF8 [RFC 6531], RET ENVID NOTIFY ORCPT [RFC 3461], REQUIRETLS [RFC 8689], AUTH [RFC 4954 §5].
- * Unknown and doubled parameters are refused. Values that travel on (ENVID, ORCPT) are decoded and
- * hold no control byte: an encoded line end in them must not reach a bounce.
+ * SMTPUTF8 [RFC 6531], RET ENVID NOTIFY ORCPT [RFC 3461], REQUIRETLS [RFC 8689], AUTH [RFC 4954
+ * §5]. Unknown and doubled parameters are refused. Values that travel on (ENVID, ORCPT) are
+ * decoded and hold no control byte: an encoded line end in them must not reach a bounce.
  */
 #ifndef FORMAT_SMTP_PARAMS_H
 #define FORMAT_SMTP_PARAMS_H
@@ -45,8 +45,8 @@ struct smtp_rcpt_params {
 };
 
 /*
- * `text`: what follows the path. Errors: ERR_PEER 501 5.5.4 malformed or doubled; 555 5.5.4 unknown;
- * 501 5.5.4 BINARYMIME (we do not offer it).
+ * `text`: what follows the path. Errors: ERR_PEER 501 5.5.4 malformed or doubled; 555 5.5.4
+ * unknown; 501 5.5.4 BINARYMIME (we do not offer it).
  */
 MUST_CHECK bool smtp_mail_params_parse(struct slice text, struct smtp_mail_params *params_out,
                                        struct err *err);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mail addresses in the envelope [RFC 5321 §4.1.2] [RFC 6531 §3.3], parsed once: everything later
- * works on the local part and the domain that come out here, never on the text again, because two
- * readings of `"x@evil y"@good` are two different destinations. What is written back is canonical:
- * domain in lower case, quotes only where they are needed. No control byte, U+2028 or U+2029 ever
- * passes, quoted or not.
+ * Mail addresses in the envelope [RFC 5321 §4.1.2] [RFC 6531 §3.3], parsed once: everything
+ * later works on the local part and the domain that come out here, never on the text again,
+ * because two readings of `"x@evil y"@good` are two different destinations. What is written
+ * back is canonical: domain in lower case, quotes only where they are needed. No control byte,
+ * U+2028 or U+2029 ever passes, quoted or not.
  */
 #ifndef FORMAT_SMTP_PATH_H
 #define FORMAT_SMTP_PATH_H
@@ -44,9 +44,9 @@ static inline struct slice smtp_path_domain(const struct smtp_path *path)
 }
 
 /*
- * Read "<...>" at the front of *rest (spaces before it are passed over) and move *rest behind it. A
- * source route is read and dropped [RFC 5321 §4.1.1.3].
- * Errors: ERR_PEER 501 5.1.7 (sender) or 501 5.1.3 (recipient): malformed or too long.
+ * Read "<...>" at the front of *rest (spaces before it are passed over) and move *rest behind
+ * it. A source route is read and dropped [RFC 5321 §4.1.1.3]. Errors: ERR_PEER 501 5.1.7
+ * (sender) or 501 5.1.3 (recipient): malformed or too long.
  */
 MUST_CHECK bool smtp_path_take(struct slice *rest, enum smtp_path_kind kind,
                                struct smtp_path *path_out, struct err *err);
@@ -57,8 +57,8 @@ MUST_CHECK bool smtp_address_parse(struct slice text, struct smtp_path *path_out
 MUST_CHECK bool smtp_path_write(const struct smtp_path *path, struct buffer *out);
 
 /*
- * Cut a keyword like "FROM:" off the front of MAIL's or RCPT's arguments, case ignored; false when
- * it is not there.
+ * Cut a keyword like "FROM:" off the front of MAIL's or RCPT's arguments, case ignored; false
+ * when it is not there.
  */
 MUST_CHECK bool smtp_keyword_take(struct slice *args, struct slice keyword);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Paths and parameters: what is accepted holds no control byte, and reads the same written back. */
+/* Paths and parameters: what is accepted holds no control byte, and reads the same written
+ * back. */
 #include "format/smtp/params.h"
 #include "format/smtp/path.h"
 

@@ -31,7 +31,8 @@ bool smtp_enhanced_parse(struct slice text, char enhanced_out[12])
     size_t subject, detail, len;
 
     enhanced_out[0] = '\0';
-    /* Every index is checked against the length: "5.7", "5.7." and "5.7.2" alone all come from real servers. */
+    /* Every index is checked against the length: "5.7", "5.7." and "5.7.2" alone all come from
+     * real servers. */
     if (text.len < 5 || (text.at[0] != '2' && text.at[0] != '4' && text.at[0] != '5') ||
         text.at[1] != '.')
         return false;

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Feed `input` in two pieces, the first `cut` bytes long, or byte by byte when cut is past the end. */
+/* Feed `input` in two pieces, the first `cut` bytes long, or byte by byte when cut is past the
+ * end. */
 static enum progress feed(struct smtp_reply_reader *reader, struct slice input, size_t cut,
                           struct smtp_reply *reply, size_t *left)
 {
