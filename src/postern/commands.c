@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "crypto/password.h"
+#include "postern/inspect.h"
 #include "postern/supervisor.h"
 #include "settings/show.h"
 
@@ -89,18 +90,24 @@ int command_check(int argc, char **argv)
 {
     struct settings *settings = NULL;
     const char *path_cstr;
+    struct err err = {0};
     int code;
 
-    if (!take_path(argc, argv,
-                   "usage: postern check [-c FILE]\n\n"
-                   "Reads the settings and every file they name, as the server would. Prints "
-                   "the first\n"
-                   "mistake with file and line, or nothing but a summary when all is right.\n\n"
-                   "  -c FILE   settings, default " DEFAULT_SETTINGS_PATH "\n",
-                   &path_cstr, &code))
+    if (!take_path(
+            argc, argv,
+            "usage: postern check [-c FILE]\n\n"
+            "Reads the settings and every file they name, as the server would. Prints the\n"
+            "first mistake with file and line, or a summary when all is right.\n\n"
+            "  -c FILE   settings, default " DEFAULT_SETTINGS_PATH "\n",
+            &path_cstr, &code))
         return code;
     if (!load(path_cstr, &settings))
         return EXIT_FAILURE;
+    if (!inspect_files(settings, path_cstr, &err)) {
+        (void)fprintf(stderr, "%s\n", err.text_cstr);
+        settings_unref(&settings);
+        return EXIT_FAILURE;
+    }
     (void)printf(
         "%s is right: %zu listeners, %zu accounts, %zu domains, %zu users, portal %s\n",
         path_cstr, settings->listener_count, settings->account_count, settings->domain_count,

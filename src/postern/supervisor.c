@@ -3,6 +3,7 @@
 
 #include "os/process.h"
 #include "postern/child.h"
+#include "postern/inspect.h"
 #include "role/role.h"
 
 #include <signal.h>
@@ -361,7 +362,8 @@ static void on_reload_signal(void *context, int number)
     struct slice text = {NULL, 0};
     struct err err = {0};
     const char *change_cstr = NULL;
-    bool loaded = settings_load(supervisor->path_cstr, &fresh, &text, &err);
+    bool loaded = settings_load(supervisor->path_cstr, &fresh, &text, &err) &&
+                  inspect_files(fresh, supervisor->path_cstr, &err);
 
     (void)number;
     if (loaded)
@@ -460,6 +462,7 @@ int supervisor_run(const char *settings_path_cstr, const char *program_cstr)
     (void)signal(SIGPIPE, SIG_IGN);
     process_raise_fd_limit();
     if (!settings_load(supervisor.path_cstr, &supervisor.settings, &supervisor.text, &err) ||
+        !inspect_files(supervisor.settings, supervisor.path_cstr, &err) ||
         !prepare(supervisor.settings, &supervisor.prepared, &err)) {
         (void)fprintf(stderr, "postern: %s\n", err.text_cstr);
         settings_unref(&supervisor.settings);

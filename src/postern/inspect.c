@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "postern/inspect.h"
+
+#include "crypto/sign.h"
+#include "crypto/tls.h"
+#include "store/master.h"
+
+static bool fail(const struct settings_file *file, const char *path_cstr, const struct err *why,
+                 const char *advice_cstr, struct err *err)
+{
+    return FAIL(err, ERR_PERM, "%s:%u: %s: %s; %s", path_cstr, file->line, file->path_cstr,
+                why->text_cstr, advice_cstr);
+}
+
+static bool inspect_pair(const struct settings_file *certificate,
+                         const struct settings_file *key, const char *path_cstr,
+                         struct err *err)
+{
+    struct tls_server_options options = {.certificate_chain_pem = certificate->bytes,
+                                         .private_key_pem = key->bytes};
+    struct tls_context *context = NULL;
+    struct err why = {0};
+
+    if (certificate->bytes.len == 0)
+        return true; /* not set */
+    if (!tls_context_new_server(&options, &context, &why))
+        return fail(certificate, path_cstr, &why, "name a certificate and its own key, as PEM",
+                    err);
+    tls_context_unref(&context);
+    return true;
+}
+
+static bool inspect_master_key(const struct settings_file *file, const char *path_cstr,
+                               struct err *err)
+{
+    struct master master;
+    struct err why = {0};
+
+    if (!master_parse(file->bytes, &master, &why))
+        return fail(file, path_cstr, &why, "make one with: postern key new FILE", err);
+    master_wipe(&master);
+    return true;
+}
+
+static bool inspect_dkim_key(const struct settings_file *file, const char *path_cstr,
+                             struct err *err)
+{
+    struct sign_key *key = NULL;
+    struct err why = {0};
+
+    if (!sign_key_parse(file->bytes, &key, &why))
+        return fail(file, path_cstr, &why, "name an RSA or Ed25519 private key, as PEM", err);
+    sign_key_free(&key);
+    return true;
+}
+
+static bool inspect_roots(const struct settings_file *file, const char *path_cstr,
+                          struct err *err)
+{
+    struct tls_client_options options = {.trust = TLS_TRUST_WEBPKI,
+                                         .authorities_pem = file->bytes};
+    struct tls_context *context = NULL;
+    struct err why = {0};
+
+    if (file->bytes.len == 0)
+        return true;
+    if (!tls_context_new_client(&options, &context, &why))
+        return fail(file, path_cstr, &why, "name a file of CA certificates, as PEM", err);
+    tls_context_unref(&context);
+    return true;
+}
+
+bool inspect_files(struct settings *settings, const char *path_cstr, struct err *err)
+{
+    struct settings_file *file;
+    enum settings_file_kind kind;
+    size_t position = 0;
+
+    if (!inspect_master_key(&settings->master_key, path_cstr, err) ||
+        !inspect_pair(&settings->tls_certificate, &settings->tls_key, path_cstr, err) ||
+        !inspect_pair(&settings->portal.certificate, &settings->portal.key, path_cstr, err) ||
+        !inspect_roots(&settings->trusted_roots, path_cstr, err))
+        return false;
+    while ((file = settings_file_next(settings, &position, &kind)) != NULL) {
+        if (kind == SETTINGS_FILE_DKIM_KEY && !inspect_dkim_key(file, path_cstr, err))
+            return false;
+    }
+    return true;
+}

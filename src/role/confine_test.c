@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What each role can still do once confined, tried out: one row a role. */
+#include "kit/kit.h"
+
+#include "role/confine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define IS_SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IS_SANITIZED true
+#endif
+#endif
+#ifndef IS_SANITIZED
+#define IS_SANITIZED false
+#endif
+
+enum {
+    READ_QUEUE = 1,
+    WRITE_QUEUE = 2,
+    READ_PORTAL = 4,
+    WRITE_PORTAL = 8,
+    WRITE_STATE = 16,
+    READ_PASSWD = 32,
+    INTERNET = 64,
+    CONNECT = 128,
+    ACCEPT = 256,
+    EXECUTE = 512,
+    FORK = 1024,
+    FILES = READ_QUEUE | WRITE_QUEUE | READ_PORTAL | WRITE_PORTAL | WRITE_STATE | READ_PASSWD,
+};
+
+static const unsigned expected[ROLE_COUNT] = {
+    [ROLE_KEEPER] = READ_QUEUE | WRITE_QUEUE | READ_PORTAL | WRITE_PORTAL | WRITE_STATE,
+    [ROLE_SMTPD] = WRITE_QUEUE | ACCEPT,
+    [ROLE_COURIER] = READ_QUEUE | INTERNET | CONNECT,
+    [ROLE_SCRIBE] = READ_QUEUE | WRITE_QUEUE | READ_PORTAL | WRITE_PORTAL,
+    [ROLE_PORTAL] = READ_PORTAL | WRITE_QUEUE | ACCEPT,
+    [ROLE_OFFICE] = ACCEPT,
+};
+
+static char folder_cstr[] = "/tmp/postern-confine-XXXXXX";
+
+static bool can_open(const char *path_cstr, int flags)
+{
+    int fd = open(path_cstr, flags, 0600);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+static bool can_execute(void)
+{
+    static char *const arguments[] = {(char *)(uintptr_t) "true", NULL};
+
+    (void)execv("/bin/true",
+                arguments); /* on success the exit code is 0: no abilities reported */
+    return false;
+}
+
+static bool can_fork(void)
+{
+    pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+
+    if (pid == 0)
+        _exit(0);
+    return pid > 0;
+}
+
+/* In the confined process. */
+static unsigned try_everything(void)
+{
+    struct sockaddr_in nowhere = {.sin_family = AF_INET};
+    unsigned found = 0;
+    int fd = socket(AF_INET, SOCK_STREAM, 0), pair[2];
+
+    nowhere.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    found |= can_open("queue/old.seg", O_RDONLY) ? READ_QUEUE : 0;
+    found |= can_open("queue/new.seg", O_WRONLY | O_CREAT) ? WRITE_QUEUE : 0;
+    found |= can_open("portal/old.seg", O_RDONLY) ? READ_PORTAL : 0;
+    found |= can_open("portal/new.seg", O_WRONLY | O_CREAT) ? WRITE_PORTAL : 0;
+    found |= can_open("new.db", O_RDWR | O_CREAT) ? WRITE_STATE : 0;
+    found |= can_open("/etc/passwd", O_RDONLY) ? READ_PASSWD : 0;
+    found |= fd >= 0 ? INTERNET : 0;
+    must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    if (connect(fd >= 0 ? fd : pair[0], (const struct sockaddr *)&nowhere, sizeof nowhere) ==
+            0 ||
+        errno != EPERM)
+        found |= CONNECT;
+    if (accept(pair[0], NULL, NULL) >= 0 || errno != EPERM)
+        found |= ACCEPT;
+    found |= can_fork() ? FORK : 0;
+    found |= can_execute() ? EXECUTE : 0;
+    return found;
+}
+
+static unsigned confined_abilities(enum ipc_role kind, struct settings *settings)
+{
+    unsigned *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    unsigned found;
+    int status;
+    pid_t pid;
+
+    must(shared != MAP_FAILED);
+    *shared = ~0U;
+    pid = fork();
+    must(pid >= 0);
+    if (pid == 0) {
+        struct err err = {0};
+
+        if (role_confine(kind, settings, &err))
+            *shared = try_everything();
+        else
+            (void)fprintf(stderr, "%s\n", err.text_cstr);
+        _exit(0);
+    }
+    must(waitpid(pid, &status, 0) == pid);
+    found = *shared;
+    must(munmap(shared, sizeof *shared) == 0);
+    return found;
+}
+
+static void clean(void)
+{
+    (void)unlink("queue/new.seg");
+    (void)unlink("portal/new.seg");
+    (void)unlink("new.db");
+}
+
+static void test_every_role(void **state)
+{
+    unsigned tested = IS_SANITIZED ? (unsigned)(INTERNET | CONNECT | ACCEPT) : ~0U;
+    char text_cstr[256];
+    struct settings *settings = NULL;
+    struct err err = {0};
+
+    (void)state;
+    (void)snprintf(
+        text_cstr, sizeof text_cstr,
+        "hostname = \"a.test\"\nstate = \"%s\"\nmaster_key = \"/m\"\nrun_as = \"root\"\n",
+        folder_cstr);
+    must(settings_parse(slice_from_cstr(text_cstr), "p", &settings, &err));
+    for (enum ipc_role kind = ROLE_KEEPER; kind < ROLE_COUNT; kind++) {
+        unsigned found = confined_abilities(kind, settings);
+
+        if ((found & tested) != (expected[kind] & tested))
+            fail_msg("%s: found %x, expected %x", role_name(kind), found, expected[kind]);
+        clean();
+    }
+    settings_unref(&settings);
+}
+
+static void test_changes_user(void **state)
+{
+    char text_cstr[256];
+    struct settings *settings = NULL;
+    struct err err = {0};
+    int status;
+    pid_t pid;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    (void)snprintf(
+        text_cstr, sizeof text_cstr,
+        "hostname = \"a.test\"\nstate = \"%s\"\nmaster_key = \"/m\"\nrun_as = \"nobody\"\n",
+        folder_cstr);
+    must(settings_parse(slice_from_cstr(text_cstr), "p", &settings, &err));
+    pid = fork();
+    must(pid >= 0);
+    if (pid == 0) {
+        gid_t groups[8];
+
+        if (!role_confine(ROLE_SCRIBE, settings, &err))
+            _exit(1);
+        if (geteuid() == 0 || getuid() == 0 || getegid() == 0 || getgroups(8, groups) != 1 ||
+            groups[0] == 0)
+            _exit(2);
+        _exit(setuid(0) == 0 ? 3 : 0);
+    }
+    must(waitpid(pid, &status, 0) == pid);
+    assert_int_equal(status, 0);
+    settings_unref(&settings);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    must(mkdtemp(folder_cstr) != NULL && chdir(folder_cstr) == 0 && mkdir("queue", 0700) == 0 &&
+         mkdir("portal", 0700) == 0);
+    must(can_open("queue/old.seg", O_WRONLY | O_CREAT) &&
+         can_open("portal/old.seg", O_WRONLY | O_CREAT));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    clean();
+    must(unlink("queue/old.seg") == 0 && unlink("portal/old.seg") == 0 && rmdir("queue") == 0 &&
+         rmdir("portal") == 0 && chdir("/") == 0 && rmdir(folder_cstr) == 0);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_role),
+        cmocka_unit_test(test_changes_user),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
