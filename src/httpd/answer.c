@@ -68,6 +68,8 @@ static void give(struct httpd_request *request, const struct httpd_answer *answe
 {
     must(response != NULL && request->response == NULL && request->phase != PHASE_SENT);
     add_fields(response, answer);
+    if (request->httpd->is_draining)
+        add(response, "Connection", "close");
     request->response = response;
     request->status = answer->status;
     request->answer_bytes = len;
