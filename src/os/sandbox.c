@@ -194,7 +194,7 @@ static void deny_internet(scmp_filter_ctx filter)
 {
     /* Anything but AF_UNIX. */
     (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
-                           SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+                           SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0));
 }
 
 /* Threads may be made, processes may not; and nothing is typed into a terminal. */
@@ -205,7 +205,7 @@ static void deny_processes(scmp_filter_ctx filter)
     (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
                            SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
     (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
-                           SCMP_A1(SCMP_CMP_EQ, TIOCSTI));
+                           SCMP_A1(SCMP_CMP_EQ, TIOCSTI, 0));
 }
 
 static bool restrict_calls(const struct sandbox *sandbox)
