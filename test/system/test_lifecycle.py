@@ -80,7 +80,8 @@ def test_reload_keeps_sessions(world, house):
         wait_until(carol_knows, 10, every=0.3, what='the new settings')
         # The old session goes on, with the limits that it began with.
         assert smtp.rcpt('a@good.test')[0] == 250
-        code, text = smtp.data(make_mail(['a@good.test'], body='z' * 70 + '\n' + ('z' * 70 + '\n') * 3000).as_bytes())
+        mail = make_mail(['a@good.test'], body=('z' * 70 + '\n') * 3000)
+        code, text = smtp.data(mail.as_bytes(policy=mail.policy.clone(linesep='\r\n')))
         assert code == 250, text
     good.wait(1)
     assert sorted(server.pids()) == sorted(before)  # nobody was restarted
