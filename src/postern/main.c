@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#pragma weak courier_main
-
 static const struct command {
     const char *name_cstr;
     command_fn *run;

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CELL_SIZE = 80, TIME_SIZE = 24 };
+enum { CELL_SIZE = 80, TIME_SIZE = 24, FACT_WIDTH = 76 };
 
 static const char *text_of(const json_t *object, const char *key_cstr)
 {
@@ -171,25 +171,44 @@ static bool is_known(const char *key_cstr)
         if (strcmp(evidence[i].key_cstr, key_cstr) == 0)
             return true;
     }
-    return strcmp(key_cstr, "at_ms") == 0 || strcmp(key_cstr, "event") == 0;
+    return strcmp(key_cstr, "at_ms") == 0 || strcmp(key_cstr, "event") == 0 ||
+           strcmp(key_cstr, "reused") == 0;
 }
 
-/* A text of several lines is indented as a whole. */
+/* Where to break a line of at most FACT_WIDTH bytes: at a blank, or hard when there is none. */
+static size_t break_at(struct slice line)
+{
+    size_t at = FACT_WIDTH;
+
+    if (line.len <= FACT_WIDTH)
+        return line.len;
+    while (at > 0 && line.at[at] != ' ')
+        at--;
+    return at == 0 ? FACT_WIDTH : at;
+}
+
+/* A long text, or one of several lines, is indented as a whole. */
 static void print_fact(const char *label_cstr, const char *text_cstr, FILE *to)
 {
     struct slice rest = slice_trim(slice_from_cstr(text_cstr));
     bool is_first = true;
 
     while (rest.len > 0) {
-        char line_cstr[1024];
-        struct slice line = slice_head(slice_cut(&rest, '\n'), sizeof line_cstr - 1);
+        struct slice line = slice_trim(slice_cut(&rest, '\n'));
 
-        if (slice_to_cstr(line, line_cstr, sizeof line_cstr)) {
+        while (line.len > 0) {
+            char part_cstr[FACT_WIDTH + 1];
+            size_t len = break_at(line);
+
+            must(len <= FACT_WIDTH);
+            memcpy(part_cstr, line.at, len);
+            part_cstr[len] = 0;
             (void)fprintf(to, "          %-13s ", is_first ? label_cstr : "");
-            print_clean(line_cstr, to);
+            print_clean(part_cstr, to);
             (void)fputc('\n', to);
+            line = slice_trim(slice_from(line, len));
+            is_first = false;
         }
-        is_first = false;
     }
 }
 
@@ -215,6 +234,14 @@ static void print_value(const char *key_cstr, const char *label_cstr, const json
     print_fact(label_cstr, text_cstr, to);
 }
 
+/* The trail of one host says what stands above it anyway. */
+static bool has_several_lines(const json_t *text)
+{
+    struct slice lines = slice_trim(slice_from_cstr(json_string_value(text)));
+
+    return slice_find_byte(lines, '\n') < lines.len;
+}
+
 static void print_event(const json_t *event, FILE *to)
 {
     char time_cstr[TIME_SIZE];
@@ -222,17 +249,21 @@ static void print_event(const json_t *event, FILE *to)
     json_t *value;
 
     (void)fprintf(to, "      %s  ", write_time(number_of(event, "at_ms"), time_cstr));
-    print_clean(text_of(event, "event"), to);
+    for (const char *at = text_of(event, "event"); *at != 0; at++)
+        (void)fputc(*at == '_' ? ' ' : *at, to);
     (void)fputc('\n', to);
-    for (size_t i = 0; i < COUNT_OF(evidence); i++)
-        print_value(evidence[i].key_cstr, evidence[i].label_cstr,
-                    json_object_get(event, evidence[i].key_cstr), to);
+    for (size_t i = 0; i < COUNT_OF(evidence); i++) {
+        const json_t *fact = json_object_get(event, evidence[i].key_cstr);
+
+        if (strcmp(evidence[i].key_cstr, "trail") != 0 || has_several_lines(fact))
+            print_value(evidence[i].key_cstr, evidence[i].label_cstr, fact, to);
+    }
     json_object_foreach((json_t *)(uintptr_t)event, key_cstr, value)
     {
         char label_cstr[32];
         struct slice label = slice_from_cstr(key_cstr);
 
-        if (is_known(key_cstr) || slice_equal(slice_from_cstr(key_cstr), S("reused")))
+        if (is_known(key_cstr))
             continue;
         if (slice_ends_with_nocase(label, S("_ms")))
             label.len -= 3;
@@ -262,7 +293,8 @@ static void print_recipient(const json_t *recipient, FILE *to)
                       json_is_true(json_object_get(recipient, "secure")) ? " (secure)" : "");
     if (json_is_true(json_object_get(recipient, "held")))
         (void)fputs(", held", to);
-    if (json_object_get(recipient, "due_ms") != NULL) {
+    if (json_object_get(recipient, "due_ms") != NULL &&
+        json_object_get(recipient, "expires_ms") == NULL) {
         write_distance(number_of(recipient, "due_ms"), when_cstr, sizeof when_cstr);
         (void)fprintf(to, ", next %s", when_cstr);
     }
