@@ -198,8 +198,7 @@ static size_t take_page(struct keeper *keeper, int64_t until_ms)
 {
     struct schedule *schedule = &keeper->schedule;
     struct store_due page[PAGE_ROWS];
-    size_t count =
-        store_recipient_due(keeper->store, &schedule->loaded, until_ms, page, PAGE_ROWS);
+    size_t count = store_recipient_due(keeper->store, &schedule->loaded, until_ms, page, PAGE_ROWS);
 
     for (size_t i = 0; i < count; i++) {
         struct domain *domain = domain_get(keeper, page[i].domain);
@@ -257,9 +256,9 @@ static size_t take_items(struct domain *domain, struct item **items_out)
 
     while (count < ITEMS_PER_JOB) {
         struct list_link *link = list_first(&domain->ready);
-        struct item *item = link == NULL ? NULL : LIST_ELEMENT(link, struct item, link);
+        struct item *item = LIST_ELEMENT(link, struct item, link);
 
-        if (item == NULL || (count > 0 && item->message != items_out[0]->message))
+        if (link == NULL || (count > 0 && item->message != items_out[0]->message))
             break;
         list_remove(link);
         item->place = ITEM_WORKING;
