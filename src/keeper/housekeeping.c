@@ -91,14 +91,30 @@ void keeper_sweep_segments(struct keeper *keeper)
 
 /* ---- the round ---- */
 
+/*
+ * Files go only by what is committed: a segment that this batch would have emptied is still needed
+ * when the commit fails.
+ */
+static void after_commit(struct keeper *keeper, uint64_t a, uint64_t b, uint64_t c)
+{
+    struct err err = {0};
+
+    (void)a;
+    (void)b;
+    (void)c;
+    keeper_sweep_segments(keeper);
+    if (!store_commit(keeper->store, &err))
+        LOG(LOG_WARN, "keeper.sweep_not_recorded", log_cstr("why", err.text_cstr));
+}
+
 static void run(struct keeper *keeper, struct task *task, const union ipc_any *unused)
 {
     int64_t before_ms = clock_unix_ms() - keeper->settings->story_keep_ms;
 
     (void)task;
     (void)unused;
-    keeper_sweep_segments(keeper);
     store_message_purge(keeper->store, id_at(before_ms), PURGE_PAGE);
+    inbox_after(keeper, after_commit, 0, 0, 0);
 }
 
 static const struct task_kind kind_housekeeping = {

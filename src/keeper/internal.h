@@ -52,7 +52,7 @@ static inline uint64_t keeper_next_id(struct keeper *keeper)
 
 /* Remove segments that nothing needs, rows that are old, sessions that ended; sets its own timer. */
 void keeper_housekeeping(void *context);
-/* Remove segments that nothing needs, now. */
+/* Remove segments that nothing needs, now. Outside of a batch; store_commit afterwards. */
 void keeper_sweep_segments(struct keeper *keeper);
 
 #endif

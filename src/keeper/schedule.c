@@ -256,9 +256,12 @@ static size_t take_items(struct domain *domain, struct item **items_out)
 
     while (count < ITEMS_PER_JOB) {
         struct list_link *link = list_first(&domain->ready);
-        struct item *item = LIST_ELEMENT(link, struct item, link);
+        struct item *item;
 
-        if (link == NULL || (count > 0 && item->message != items_out[0]->message))
+        if (link == NULL)
+            break;
+        item = LIST_ELEMENT(link, struct item, link);
+        if (count > 0 && item->message != items_out[0]->message)
             break;
         list_remove(link);
         item->place = ITEM_WORKING;
