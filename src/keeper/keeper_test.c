@@ -4,6 +4,9 @@
 #include "keeper/stand.h"
 #include "kit/run.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 static void test_accept_deliver_done(void **state)
 {
     struct stand stand;
@@ -28,10 +31,386 @@ static void test_accept_deliver_done(void **state)
     stand_close(&stand);
 }
 
+static void test_one_message_leaves_in_two_forms(void **state)
+{
+    struct stand stand;
+    struct store_message row;
+    uint64_t message;
+
+    (void)state;
+    stand_open(&stand, "");
+    stand_outcome(&stand, "plain.test", OUTCOME_NOT_PROVED, PROOF_NONE);
+    message =
+        stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test b@good.test c@plain.test"});
+    stand_wait(&stand, &stand.delivered, 4); /* two, the missed proof, the notice */
+    stand_run(&stand, 100);
+    assert_int_equal(stand_state(&stand, message, 0), STATE_DELIVERED);
+    assert_int_equal(stand_state(&stand, message, 1), STATE_DELIVERED);
+    assert_int_equal(stand.copies, 1);
+    assert_true(store_message_get(stand.keeper->store, message, &row));
+    /* The copy is made: the server can open the content no more. */
+    assert_int_equal(row.live, 0);
+    assert_false(row.has_key);
+    assert_int_equal(row.open, 1);
+    /* The next one to that domain goes to the portal without trying. */
+    stand.outcome_count = 0;
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "d@plain.test"});
+    stand_run(&stand, 100);
+    assert_int_equal(stand.copies, 2);
+    stand_close(&stand);
+}
+
+static void test_a_proved_domain_gets_time_to_come_back(void **state)
+{
+    struct stand stand;
+    struct store_recipient row;
+    uint64_t message;
+
+    (void)state;
+    stand_open(&stand, "");
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test"});
+    stand_wait(&stand, &stand.delivered, 1);
+    stand_run(&stand, 60);
+    stand_outcome(&stand, "good.test", OUTCOME_NOT_PROVED, PROOF_NONE);
+    message = stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test"});
+    stand_wait(&stand, &stand.delivered, 2);
+    stand_run(&stand, 60);
+    assert_int_equal(stand_state(&stand, message, 0), STATE_DEFERRED);
+    assert_int_equal(stand.copies, 0);
+    assert_true(store_recipient_get(stand.keeper->store, message, 0, &row));
+    assert_true(row.unproved_ms > 0 && row.method == METHOD_TLS);
+    stand_close(&stand);
+}
+
+static void test_failure_reports(void **state)
+{
+    struct stand stand;
+    uint64_t message;
+
+    (void)state;
+    stand_open(&stand, "");
+    stand_outcome(&stand, "bad.test", OUTCOME_PERMANENT, PROOF_VERIFIED);
+    message = stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@bad.test"});
+    stand_wait(&stand, &stand.delivered, 2);
+    stand_run(&stand, 100);
+    assert_int_equal(stand_state(&stand, message, 0), STATE_FAILED);
+    assert_int_equal(stand.kinds_made[KIND_DSN_FAILURE], 1);
+    assert_string_equal(stand.mail_to_cstr, "clerk@clinic.test");
+    assert_string_equal(stand.mail_detail_cstr, "as the stand says");
+    assert_string_equal(stand.last_to_cstr, "clerk@clinic.test");
+    assert_string_equal(stand.last_from_cstr, "");
+    /* The original was secure, so its report is. */
+    assert_int_equal(stand.last_job.requirement.least, PROOF_VERIFIED);
+    /* Nobody asked, nobody to tell. */
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@bad.test", .notify = 1});
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@bad.test", .notify = 2});
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@bad.test", .from_cstr = ""});
+    stand_run(&stand, 150);
+    assert_int_equal(stand.kinds_made[KIND_DSN_FAILURE], 1);
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test", .notify = 2});
+    stand_run(&stand, 100);
+    assert_int_equal(stand.kinds_made[KIND_DSN_SUCCESS], 1);
+    stand_close(&stand);
+}
+
+static void test_a_report_that_fails_makes_no_report(void **state)
+{
+    struct stand stand;
+
+    (void)state;
+    stand_open(&stand, "");
+    stand_outcome(&stand, "bad.test", OUTCOME_PERMANENT, PROOF_VERIFIED);
+    stand_outcome(&stand, "clinic.test", OUTCOME_PERMANENT, PROOF_VERIFIED);
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@bad.test"});
+    stand_wait(&stand, &stand.delivered, 2);
+    stand_run(&stand, 150);
+    assert_int_equal(stand.kinds_made[KIND_DSN_FAILURE], 1);
+    assert_int_equal(store_message_count(stand.keeper->store), 0);
+    stand_close(&stand);
+}
+
+static void test_delay_report_and_giving_up(void **state)
+{
+    struct stand stand;
+    uint64_t message;
+
+    (void)state;
+    stand_open(&stand, "delivery { retry_first = 1s retry_max = 1s expire = 3s"
+                       " delay_notice = 1s }\n");
+    stand_outcome(&stand, "slow.test", OUTCOME_TEMPORARY, PROOF_VERIFIED);
+    message = stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@slow.test"});
+    stand_run(&stand, 3000);
+    assert_int_equal(stand.kinds_made[KIND_DSN_DELAY], 1);
+    stand_run(&stand, 2000);
+    assert_int_equal(stand_state(&stand, message, 0), STATE_FAILED);
+    assert_int_equal(stand.kinds_made[KIND_DSN_DELAY], 1);
+    assert_int_equal(stand.kinds_made[KIND_DSN_FAILURE], 1);
+    stand_close(&stand);
+}
+
+static void test_a_courier_dies_and_another_comes(void **state)
+{
+    struct stand stand;
+    struct ipc_channel *first;
+    int fds[2];
+
+    (void)state;
+    stand_open(&stand, "");
+    stand_outcome(&stand, "good.test", OUTCOME_DELIVERED, PROOF_VERIFIED);
+    stand.outcomes[0].is_silent = true;
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test"});
+    stand_wait(&stand, &stand.accepted, 1);
+    stand_run(&stand, 30);
+    assert_int_equal(stand.keeper->deliveries.jobs.count, 1);
+    first = stand.courier;
+    ipc_channel_free(&first);
+    stand_run(&stand, 30);
+    assert_int_equal(stand.keeper->deliveries.jobs.count, 0);
+    stand.outcome_count = 0;
+    stand_play_courier(&stand, fds);
+    stand_wait(&stand, &stand.delivered, 1);
+    assert_int_equal(stand.delivered, 1);
+    stand_close(&stand);
+}
+
+static void test_everything_due_comes_after_a_restart(void **state)
+{
+    enum { MANY = 2500 };
+    struct stand stand;
+
+    (void)state;
+    stand_open(&stand, "");
+    stand.keeper->schedule.is_paused = true;
+    for (unsigned i = 0; i < MANY; i++) {
+        char to_cstr[64];
+
+        snprintf(to_cstr, sizeof to_cstr, "r%u@d%u.test", i, i % 7);
+        stand_submit(&stand, &(struct stand_mail){.to_cstr = to_cstr});
+        if (i % 100 == 0)
+            stand_run(&stand, 0);
+    }
+    stand_wait(&stand, &stand.accepted, MANY);
+    assert_int_equal(stand.accepted, MANY);
+    assert_int_equal(stand.delivered, 0);
+    stand_restart(&stand, true);
+    for (int i = 0; i < 10 && stand.delivered < MANY; i++)
+        stand_wait(&stand, &stand.delivered, MANY);
+    stand_run(&stand, 100);
+    assert_int_equal(stand.delivered, MANY);
+    assert_int_equal(store_message_count(stand.keeper->store), 0);
+    stand_close(&stand);
+}
+
+static void test_a_full_window_leaves_the_rest_on_disk(void **state)
+{
+    enum { MANY = 300 };
+    struct stand stand;
+
+    (void)state;
+    stand_open(&stand, "");
+    stand.keeper->schedule.items_max = 50;
+    for (unsigned i = 0; i < MANY; i++)
+        stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test"});
+    for (int i = 0; i < 5 && stand.delivered < MANY; i++)
+        stand_wait(&stand, &stand.delivered, MANY);
+    stand_run(&stand, 300);
+    assert_int_equal(stand.delivered, MANY);
+    assert_int_equal(stand.keeper->schedule.count, 0);
+    stand_close(&stand);
+}
+
+static void test_a_full_disk_refuses_and_recovers(void **state)
+{
+    struct stand stand;
+    struct rlimit before, small;
+    uint64_t message;
+
+    (void)state;
+    stand_open(&stand, "");
+    message = stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test"});
+    stand_wait(&stand, &stand.delivered, 1); /* its result still waits for company */
+    signal(SIGXFSZ, SIG_IGN);
+    must(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    small = before;
+    small.rlim_cur = 8192; /* segments may still be written, the log may not */
+    must(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "b@good.test"});
+    stand_wait(&stand, &stand.refused, 1);
+    must(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    assert_int_equal(stand.refused, 1);
+    assert_true(stand.last_code == 451 || stand.last_code == 452);
+    assert_int_equal(stand.accepted, 1);
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "c@good.test"});
+    stand_wait(&stand, &stand.accepted, 2);
+    assert_int_equal(stand.accepted, 2);
+    /* The result that waited was not lost with the batch. */
+    stand_run(&stand, 700);
+    assert_int_equal(stand_state(&stand, message, 0), STATE_DELIVERED);
+    stand_close(&stand);
+}
+
+static void test_the_reserve_is_kept(void **state)
+{
+    struct stand stand;
+
+    (void)state;
+    stand_open(&stand, "");
+    stand.settings->limits.disk_reserve_bytes = UINT64_MAX;
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "b@good.test"});
+    stand_wait(&stand, &stand.refused, 1);
+    assert_int_equal(stand.last_code, 452);
+    stand_close(&stand);
+}
+
+static void test_passwords(void **state)
+{
+    struct stand stand;
+    struct ipc_auth_check check = {.ask = 1,
+                                   .name = S("clerk@clinic.test"),
+                                   .password = S("right"),
+                                   .client = S("192.0.2.1")};
+
+    (void)state;
+    stand_open(&stand, "");
+    for (unsigned i = 1; i <= 3; i++) {
+        must(ipc_send(stand.smtpd, IPC_AUTH_CHECK, &check));
+        for (int n = 0; n < 1000 && stand.auths < i; n++)
+            stand_run(&stand, 1);
+        assert_true(stand.auth.ok);
+    }
+    assert_int_equal(stand.verifications, 1); /* the other two were remembered */
+    check.password = S("wrong");
+    for (unsigned i = 0; i < 20; i++) {
+        unsigned before = stand.auths;
+
+        must(ipc_send(stand.smtpd, IPC_AUTH_CHECK, &check));
+        for (int n = 0; n < 1000 && stand.auths == before; n++)
+            stand_run(&stand, 1);
+        assert_false(stand.auth.ok);
+        assert_false(stand.auth.problem);
+    }
+    /* Too often: not even the right one, for a while. */
+    check.password = S("right");
+    must(ipc_send(stand.smtpd, IPC_AUTH_CHECK, &check));
+    stand_run(&stand, 30);
+    assert_false(stand.auth.ok);
+    assert_true(stand.auth.problem);
+    /* A name that does not exist costs a check as well. */
+    check = (struct ipc_auth_check){
+        .ask = 2, .name = S("nobody"), .password = S("right"), .client = S("192.0.2.77")};
+    must(ipc_send(stand.smtpd, IPC_AUTH_CHECK, &check));
+    stand_run(&stand, 30);
+    assert_false(stand.auth.ok);
+    assert_int_equal(stand.verifications, 22);
+    stand_close(&stand);
+}
+
+/* Everything below STATE but segments, as bytes. */
+static bool state_holds(const struct stand *stand, const char *needle_cstr)
+{
+    char path_cstr[160];
+
+    snprintf(path_cstr, sizeof path_cstr, "%s/state", stand->folder_cstr);
+    return KIT_RUN("grep", "-a", "-r", "-q", "-i", needle_cstr, path_cstr);
+}
+
+static void test_nothing_at_rest_names_anybody(void **state)
+{
+    struct stand stand;
+
+    (void)state;
+    stand_open(&stand, "");
+    stand_outcome(&stand, "portal.test", OUTCOME_NOT_PROVED, PROOF_NONE);
+    stand_outcome(&stand, "bad.test", OUTCOME_PERMANENT, PROOF_VERIFIED);
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "canary1@good.test canary2@portal.test "
+                                                         "canary3@bad.test",
+                                              .answer_cstr = "canary-answer",
+                                              .envid_cstr = "canary-envid"});
+    stand_wait(&stand, &stand.delivered, 5);
+    stand_run(&stand, 100);
+    assert_false(state_holds(&stand, "canary"));
+    assert_false(state_holds(&stand, "clerk"));
+    assert_false(state_holds(&stand, "as the stand says"));
+    assert_true(state_holds(&stand, "portal.test"));
+    stand_restart(&stand, false);
+    assert_false(state_holds(&stand, "canary"));
+    assert_false(state_holds(&stand, "clerk"));
+    stand_close(&stand);
+}
+
+static void test_segments_go_when_nothing_needs_them(void **state)
+{
+    struct stand stand;
+    struct spool_segment_info *list = NULL;
+    size_t count = 0;
+    struct err err = {0};
+
+    (void)state;
+    stand_open(&stand, "");
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test"});
+    stand_wait(&stand, &stand.delivered, 1);
+    stand_run(&stand, 60);
+    keeper_sweep_segments(stand.keeper);
+    assert_true(store_commit(stand.keeper->store, &err));
+    assert_true(spool_segment_list(stand.queue_fd, &list, &count, &err));
+    assert_int_equal(count, 1); /* still being written */
+    free(list);
+    spool_writer_close(&stand.queue_writer);
+    keeper_sweep_segments(stand.keeper);
+    assert_true(store_commit(stand.keeper->store, &err));
+    assert_true(spool_segment_list(stand.queue_fd, &list, &count, &err));
+    assert_int_equal(count, 0);
+    free(list);
+    stand_close(&stand);
+}
+
+/* A power cut: what the files held at that instant, opened by another keeper. */
+static void test_a_crash_loses_nothing_acknowledged(void **state)
+{
+    struct stand stand;
+
+    (void)state;
+    stand_open(&stand, "");
+    for (unsigned round = 0; round < 6; round++) {
+        struct stand copy;
+        uint64_t acknowledged;
+        char from_cstr[160], to_cstr[160];
+
+        for (unsigned i = 0; i < 40; i++)
+            stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test b@other.test"});
+        stand_run(&stand, (int64_t)round * 3);
+        acknowledged = stand.accepted;
+        copy = stand;
+        kit_make_folder(copy.folder_cstr);
+        snprintf(from_cstr, sizeof from_cstr, "%s/state", stand.folder_cstr);
+        snprintf(to_cstr, sizeof to_cstr, "%s/state", copy.folder_cstr);
+        assert_true(KIT_RUN("cp", "-r", from_cstr, to_cstr));
+        assert_true(stand_check_copy(&copy, acknowledged));
+        kit_remove_folder(copy.folder_cstr);
+    }
+    stand_wait(&stand, &stand.accepted, 240);
+    assert_int_equal(stand.accepted, 240);
+    stand_close(&stand);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accept_deliver_done),
+        cmocka_unit_test(test_one_message_leaves_in_two_forms),
+        cmocka_unit_test(test_a_proved_domain_gets_time_to_come_back),
+        cmocka_unit_test(test_failure_reports),
+        cmocka_unit_test(test_a_report_that_fails_makes_no_report),
+        cmocka_unit_test(test_delay_report_and_giving_up),
+        cmocka_unit_test(test_a_courier_dies_and_another_comes),
+        cmocka_unit_test(test_everything_due_comes_after_a_restart),
+        cmocka_unit_test(test_a_full_window_leaves_the_rest_on_disk),
+        cmocka_unit_test(test_a_full_disk_refuses_and_recovers),
+        cmocka_unit_test(test_the_reserve_is_kept),
+        cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_nothing_at_rest_names_anybody),
+        cmocka_unit_test(test_segments_go_when_nothing_needs_them),
+        cmocka_unit_test(test_a_crash_loses_nothing_acknowledged),
     };
 
     log_open("test", LOG_ERROR);

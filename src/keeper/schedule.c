@@ -8,7 +8,6 @@
 enum {
     PAGE_ROWS = 1000,
     PAGE_EVERY_MS = 100,
-    WINDOW_LOW = ITEMS_MAX / 2, /* page in below this */
     WAITING_CHECK_MS = 1000,
     IDLE_CHECK_MS = 60000, /* the wall clock may jump: look at least so often */
 };
@@ -19,7 +18,7 @@ void schedule_init(struct keeper *keeper)
 {
     struct schedule *schedule = &keeper->schedule;
 
-    *schedule = (struct schedule){0};
+    *schedule = (struct schedule){.items_max = ITEMS_MAX};
     map_init(&schedule->items);
     list_init(&schedule->turns);
     list_init(&schedule->waiting);
@@ -140,7 +139,7 @@ void schedule_add(struct keeper *keeper, uint64_t message, uint64_t number, uint
     if (item != NULL) {
         if (item->place == ITEM_WORKING)
             make_ready(schedule, item, false);
-    } else if (!schedule->is_all_loaded || schedule->count >= ITEMS_MAX) {
+    } else if (!schedule->is_all_loaded || schedule->count >= schedule->items_max) {
         schedule->is_all_loaded = false;
     } else if ((domain = domain_get(keeper, domain_id)) != NULL) {
         insert(keeper, message, number, domain);
@@ -220,7 +219,7 @@ static void page_in(struct keeper *keeper)
     if (schedule->loaded.due_ms > now_ms + 1000)
         schedule->loaded = (struct store_due){.due_ms = now_ms};
     schedule->is_all_loaded = false;
-    while (schedule->count < ITEMS_MAX)
+    while (schedule->count < schedule->items_max)
         if (take_page(keeper, now_ms) < PAGE_ROWS) {
             schedule->is_all_loaded = true;
             break;
@@ -242,7 +241,7 @@ static bool is_paging_due(struct keeper *keeper)
     if (schedule->paged_ms == 0)
         return true;
     if (!schedule->is_all_loaded)
-        return schedule->count < WINDOW_LOW;
+        return schedule->count < schedule->items_max / 2;
     return schedule->next_due_ms != RECIPIENT_NOT_DUE &&
            schedule->next_due_ms <= clock_unix_ms();
 }
@@ -324,7 +323,7 @@ static void arm(struct keeper *keeper)
     struct schedule *schedule = &keeper->schedule;
     int64_t delay_ms = IDLE_CHECK_MS;
 
-    if (!schedule->is_all_loaded && schedule->count < WINDOW_LOW) {
+    if (!schedule->is_all_loaded && schedule->count < schedule->items_max / 2) {
         delay_ms = PAGE_EVERY_MS;
     } else if (schedule->next_due_ms != RECIPIENT_NOT_DUE) {
         delay_ms = schedule->next_due_ms - clock_unix_ms();

@@ -32,7 +32,7 @@ struct item {
 
 struct schedule {
     struct map items;      /* by a hash of message and number */
-    size_t count;
+    size_t count, items_max;
     struct list turns;     /* domains with something ready */
     struct list waiting;   /* items that wait for a scribe, or rest */
     struct store_due loaded; /* everything due up to here is in the window, or was */

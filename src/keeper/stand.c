@@ -226,6 +226,13 @@ static struct ipc_channel *play(struct stand *stand, enum ipc_role role, ipc_mes
     return ipc_channel_new(stand->loop, fds[1], fn, on_closed, stand);
 }
 
+void stand_play_courier(struct stand *stand, int fds[2])
+{
+    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+    keeper_attach(stand->keeper, ROLE_COURIER, 0, fds[0]);
+    stand->courier = ipc_channel_new(stand->loop, fds[1], on_courier, on_closed, stand);
+}
+
 static int open_folder(struct stand *stand, const char *name_cstr)
 {
     char path_cstr[160];
@@ -394,6 +401,29 @@ unsigned stand_state(struct stand *stand, uint64_t message, uint64_t number)
     struct store_recipient row;
 
     return store_recipient_get(stand->keeper->store, message, number, &row) ? row.state : 0;
+}
+
+bool stand_check_copy(const struct stand *stand, uint64_t messages)
+{
+    char path_cstr[160];
+    uint64_t page[1000];
+    struct store *store = NULL;
+    struct store_message message;
+    struct store_recipient recipient;
+    struct err err = {0};
+    size_t count, good = 0;
+
+    snprintf(path_cstr, sizeof path_cstr, "%s/state", stand->folder_cstr);
+    must(store_open(path_cstr, &store, &err) &&
+         store_keys_open(store, stand->settings->master_key.bytes, &err));
+    count = store_message_list(store, 0, INT64_MAX, page, COUNT_OF(page));
+    for (size_t i = 0; i < count; i++)
+        if (store_message_get(store, page[i], &message) &&
+            store_recipient_get(store, page[i], 0, &recipient) &&
+            store_recipient_get(store, page[i], 1, &recipient))
+            good++;
+    store_close(&store);
+    return good == count && count >= messages;
 }
 
 const char *stand_control(struct stand *stand, const char *request_cstr)

@@ -81,6 +81,10 @@ struct stand_mail {
 uint64_t stand_submit(struct stand *stand, const struct stand_mail *mail);
 /* The state of a recipient on disk. */
 unsigned stand_state(struct stand *stand, uint64_t message, uint64_t number);
+/* Another courier comes after the first has gone. */
+void stand_play_courier(struct stand *stand, int fds[2]);
+/* Open the store of a copied folder: it holds at least so many messages, all rows readable. */
+bool stand_check_copy(const struct stand *stand, uint64_t messages);
 /* A control request; the answer is in stand->json. */
 const char *stand_control(struct stand *stand, const char *request_cstr);
 
