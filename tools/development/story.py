@@ -11,8 +11,8 @@ SETTLE_SECONDS = 5
 
 def recipient(server, message, address):
     """The part of the story that is about this recipient, as a dictionary; {} when there is none."""
-    for line in server.ask('trace', '--json', message).splitlines():
-        for person in json.loads(line).get('recipients', ()):
+    for told in json.loads(server.ask('trace', '--json', message)):
+        for person in told.get('recipients', ()):
             if person.get('address') == address:
                 return person
     return {}
@@ -34,13 +34,15 @@ def evidence(server, message, address):
         person = settled(server, message, address)
     except (Trouble, ValueError) as problem:
         return [f'no story: {problem}']
-    lines = []
-    for event in person.get('events', ()):
-        if event.get('tls'):
-            level = event.get('level', '')
-            lines = [f'{event.get("mx", "?")} [{event.get("mx_address") or event.get("address", "?")}] · '
-                     f'{event["tls"]} · {event.get("cipher", "?")} · {level}',
-                     f'certificate {event.get("certificate", "?")}']
-    if person.get('reasons'):
-        lines.append('why: ' + person['reasons'])
-    return lines
+    return [line for event in person.get('events', ()) for line in _connection(event)]
+
+
+def _connection(event):
+    """An event of a connection, in two lines at most."""
+    place = f'{event.get("mx", "?")} [{event.get("address", "?")}]'
+    if event.get('tls'):
+        return [f'{place} · {event["tls"]} · {event.get("cipher", "?")} · certificate and name '
+                f'{event.get("level", "?")}', f'certificate {event.get("certificate", "?")}']
+    if event.get('unverified_why'):
+        return [f'{place} · {event["unverified_why"]}']
+    return []
