@@ -280,7 +280,9 @@ class Postern:
         return self.command(arguments[0], '-c', self.settings_path, *arguments[1:], check=check)
 
     def control_json(self, *arguments):
-        return json.loads(self.control(arguments[0], '--json', *arguments[1:]).stdout)
+        """The answer as JSON, always as a list."""
+        answer = json.loads(self.control(arguments[0], '--json', *arguments[1:]).stdout)
+        return answer if isinstance(answer, list) else [answer]
 
     def find_events(self, name, **fields):
         return [event for event in list(self.events) if event.get('event') == name and
