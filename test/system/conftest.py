@@ -2,6 +2,7 @@
 """Fixtures of the whole-program tests. Read world/ for what they give."""
 import os
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -21,7 +22,12 @@ def pytest_addoption(parser):
     parser.addoption('--long', action='store_true', help='run the long tests as well')
 
 
+def _interrupt(*_):
+    raise KeyboardInterrupt  # so that what was started is ended
+
+
 def pytest_configure(config):
+    signal.signal(signal.SIGTERM, _interrupt)
     config.addinivalue_line('markers', 'long: runs only with --long')
     config.addinivalue_line('markers', 'asan: also run against the sanitizer build')
 

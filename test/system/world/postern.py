@@ -269,7 +269,7 @@ class Postern:
     def command(self, *arguments, check=True, text=None):
         """Run `postern ARGUMENTS`."""
         got = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True,
-                             input=text, timeout=60, check=False, cwd='/')
+                             input=text, timeout=20, check=False, cwd='/')
         if check and got.returncode != 0:
             raise AssertionError(f'postern {" ".join(map(str, arguments))} ended with {got.returncode}:\n'
                                  f'{got.stdout}{got.stderr}')
