@@ -390,6 +390,6 @@ int main(void)
         CASE(test_new_settings_leave_sessions_alone),
     };
 
-    log_open("test", LOG_ERROR + 1);
+    log_open("test", LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -229,8 +229,8 @@ static bool recipient_add(struct session *session, const struct smtp_path *path,
 
 void on_rcpt(struct session *session, struct slice args)
 {
-    struct smtp_path path;
-    struct smtp_rcpt_params params;
+    struct smtp_path path = {0};
+    struct smtp_rcpt_params params = {0};
     struct err err = {0};
 
     if (session->transaction->count >= session->settings->limits.recipients) {

@@ -43,6 +43,7 @@ void session_reply(struct session *session, unsigned code, const char *enhanced_
     va_list args;
 
     va_start(args, format_cstr);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start stands above. */
     vsnprintf(text_cstr, sizeof text_cstr, format_cstr, args);
     va_end(args);
     write_reply(session, code, enhanced_cstr, text_cstr);

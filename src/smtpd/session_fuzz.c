@@ -92,7 +92,7 @@ static void make_server(void)
     struct err err = {0};
     int fds[2], folder_fd;
 
-    log_open("fuzz", LOG_ERROR + 1);
+    log_open("fuzz", LOG_ERROR);
     must(mkdtemp(folder_cstr) != NULL);
     atexit(remove_folder);
     folder_fd = open(folder_cstr, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

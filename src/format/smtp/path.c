@@ -176,7 +176,7 @@ static bool text_is_clean(struct slice text, bool *is_utf8)
 static bool take_mailbox(struct slice *rest, bool may_lack_domain, struct smtp_path *path,
                          struct err *err)
 {
-    struct slice before = *rest, domain;
+    struct slice before = *rest, domain = {NULL, 0};
     bool is_quoted = rest->len > 0 && rest->at[0] == '"';
 
     if (!(is_quoted ? take_quoted(rest, path, err) : take_atoms(rest, path, err)))
