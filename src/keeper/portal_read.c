@@ -128,7 +128,8 @@ void portal_send_opened(struct keeper *keeper, uint64_t peer, uint64_t ask,
         .share = link->copy.share,
         .answer_key = session->answer_key,
         .wrapped = slice_of(link->copy.wrapped, KEYWRAP_BYTES),
-        .copy = link->copy.copy};
+        .copy = link->copy.copy,
+        .header_id = link->message.header_id};
     char sender_cstr[ADDRESS_MAX_BYTES + 1], recipient_cstr[ADDRESS_MAX_BYTES + 1];
 
     if (slice_to_cstr(store_address_get(keeper->store, link->message.sender), sender_cstr,
