@@ -123,7 +123,7 @@ static void on_code_sent(struct visit *visit, struct httpd_request *request,
     enum portal_status status = (enum portal_status)answer->portal_done.status;
 
     if (status == PORTAL_OK || status == PORTAL_OPEN)
-        visit_redirect(visit, request, "/code", NULL);
+        visit_redirect(visit, request, "code", NULL);
     else
         visit_refused(visit, request, status, answer->portal_done.locked_ms);
 }
@@ -157,7 +157,7 @@ static void on_revealed(struct visit *visit, struct httpd_request *request,
              "%s=%.*s; Path=%s; Max-Age=%" PRId64 "; Secure; HttpOnly; SameSite=Strict",
              visit->link.cookie_cstr, SLICE_ARGS(buffer_view(&session)), visit->link.base_cstr,
              visit->portal->settings->portal.session_ms / 1000);
-    visit_redirect(visit, request, "/message", fields);
+    visit_redirect(visit, request, "message", fields);
     buffer_wipe(&session);
     explicit_bzero(cookie_cstr, sizeof cookie_cstr);
 }

@@ -199,7 +199,7 @@ static void on_kept(struct visit *visit, struct httpd_request *request,
     enum portal_status status = (enum portal_status)answer->portal_done.status;
 
     if (status == PORTAL_OK || status == PORTAL_OPEN)
-        visit_redirect(visit, request, "/sent", NULL);
+        visit_redirect(visit, request, "sent", NULL);
     else if (status == PORTAL_BUSY)
         show_form(visit, request, 503, "We could not take your reply. Please try again.");
     else

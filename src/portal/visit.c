@@ -147,7 +147,7 @@ void visit_notice(struct visit *visit, struct httpd_request *request, unsigned s
         template_text("organisation", S("")),
         template_text("heading", slice_from_cstr(heading_cstr)),
         template_text("words", slice_from_cstr(words_cstr)),
-        template_text("back", slice_from_cstr(visit->link.base_cstr)),
+        template_text("back", S("./")), /* relative, as in visit_redirect */
         template_text("back_words", S("Back to the message")),
     };
 
@@ -157,12 +157,14 @@ void visit_notice(struct visit *visit, struct httpd_request *request, unsigned s
 void visit_redirect(struct visit *visit, struct httpd_request *request, const char *tail_cstr,
                     const struct httpd_field *fields)
 {
-    char to_cstr[LINK_BASE_SIZE + 16];
+    /* Relative: the answer says nothing of the link, so all wrong ones look the same. */
+    const char *up_cstr = visit->link.page == LINK_PART ? "../" : "./";
+    char to_cstr[24];
     struct httpd_answer answer = {.status = 303, .policy = HTTPD_PAGE};
     struct buffer body = {0};
     size_t count = 0;
 
-    snprintf(to_cstr, sizeof to_cstr, "%s%s", visit->link.base_cstr, tail_cstr);
+    snprintf(to_cstr, sizeof to_cstr, "%s%s", up_cstr, tail_cstr);
     answer.fields[count++] = (struct httpd_field){"Location", to_cstr};
     for (size_t i = 0; fields != NULL && fields[i].name_cstr != NULL; i++) {
         must(count + 1 < HTTPD_FIELDS_MAX);

@@ -86,7 +86,7 @@ void visit_locked(struct visit *visit, struct httpd_request *request, int64_t lo
 /* A heading, words and the way back to the link's first page. */
 void visit_notice(struct visit *visit, struct httpd_request *request, unsigned status,
                   const char *heading_cstr, const char *words_cstr);
-/* 303 to the link's page with this tail ("" = its first). fields may be NULL. */
+/* 303 to the link's page with this tail ("" = its first, "message" …). fields may be NULL. */
 void visit_redirect(struct visit *visit, struct httpd_request *request, const char *tail_cstr,
                     const struct httpd_field *fields);
 /* What portal_done or portal_opened says when it is neither OK nor OPEN. */
