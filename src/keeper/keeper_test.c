@@ -96,7 +96,7 @@ static void test_failure_reports(void **state)
     assert_int_equal(stand_state(&stand, message, 0), STATE_FAILED);
     assert_int_equal(stand.kinds_made[KIND_DSN_FAILURE], 1);
     assert_string_equal(stand.mail_to_cstr, "clerk@clinic.test");
-    assert_string_equal(stand.mail_detail_cstr, "as the stand says");
+    assert_string_equal(stand.mail_detail_cstr, "550 as the stand says");
     assert_string_equal(stand.last_to_cstr, "clerk@clinic.test");
     assert_string_equal(stand.last_from_cstr, "");
     /* The original was secure, so its report is. */

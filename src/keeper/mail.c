@@ -7,6 +7,7 @@
 #include "keeper/results.h"
 #include "store/portal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,16 @@ static void keep(struct slice text, char out_cstr[TEXT_SIZE])
         out_cstr[0] = '\0';
 }
 
+/* As the server said it, with its code: that is what tells a report's reader that a server said it. */
+static void keep_reply(struct slice code, struct slice reply, char out_cstr[TEXT_SIZE])
+{
+    char line_cstr[TEXT_SIZE];
+
+    snprintf(line_cstr, sizeof line_cstr, "%.*s%s%.*s", SLICE_ARGS(code),
+             code.len > 0 ? " " : "", SLICE_ARGS(slice_head(reply, TEXT_SIZE - 8)));
+    keep(slice_from_cstr(line_cstr), out_cstr);
+}
+
 static bool is_finding(unsigned kind)
 {
     return kind == EVENT_DELIVERED || kind == EVENT_DEFERRED || kind == EVENT_FAILED ||
@@ -64,7 +75,7 @@ static void find_last(struct keeper *keeper, const struct store_recipient *row,
             continue;
         keep(event.texts[0], finding_out->mx_cstr);
         keep(event.texts[10], finding_out->enhanced_cstr);
-        keep(event.texts[11], finding_out->reply_cstr);
+        keep_reply(event.texts[9], event.texts[11], finding_out->reply_cstr);
     }
     /* The planner found no way: its reasons are what the sender needs. */
     if (row->state == STATE_FAILED && row->method == METHOD_FAIL) {
