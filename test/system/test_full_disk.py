@@ -94,7 +94,8 @@ def fragile(folder):
 @pytest.mark.parametrize('word', ['EROFS', 'EIO', 'ENOSPC'])
 def test_file_system_refuses_changes(world, house, fragile, word):
     host = world.host('mx.hold.test', 'hold.test')
-    server = house(world, {'hold_all': True}, state=fragile.mountpoint)
+    control = os.path.join(world.folder, 'control.sock')  # the fragile one knows no sockets
+    server = house(world, {'hold_all': True, 'control': control}, state=fragile.mountpoint)
     assert attempt(server, 2000)[0] == 250
     fragile.switch(word)
     for _ in range(4):
