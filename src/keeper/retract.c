@@ -45,26 +45,23 @@ static const char *outcome_name(enum retraction retraction)
     return names[retraction];
 }
 
+/* What the outcome does not say already. */
 static void write_words(enum retraction retraction, const struct store_recipient *row,
                         char *out_cstr, size_t size)
 {
     switch (retraction) {
     case RETRACT_STOPPED:
-        snprintf(out_cstr, size, "stopped before reading");
-        break;
     case RETRACT_ENDED:
-        snprintf(out_cstr, size, "it was read; access has ended");
+        out_cstr[0] = 0;
         break;
     case RETRACT_CANNOT:
-        snprintf(out_cstr, size, "cannot be recalled: it left by %s", method_name(row->method));
+        snprintf(out_cstr, size, "it left by %s", method_name(row->method));
         break;
     case RETRACT_SENDING:
-        snprintf(out_cstr, size, "cannot be recalled: it is being sent by %s right now",
-                 method_name(row->method));
+        snprintf(out_cstr, size, "it is being sent by %s right now", method_name(row->method));
         break;
     case RETRACT_OVER:
-        snprintf(out_cstr, size, "it had ended before: %s",
-                 state_name((enum recipient_state)row->state));
+        snprintf(out_cstr, size, "%s", state_name((enum recipient_state)row->state));
         break;
     }
 }

@@ -432,10 +432,11 @@ void render_status(const json_t *status, FILE *to)
 {
     static const struct column columns[] = {{"role", "role", CELL_TEXT},
                                             {"index", "number", CELL_TEXT}};
-    static const struct evidence facts[] = {{"queue", "recipients that wait"},
+    static const struct column key_columns[] = {{"generation", "master key", CELL_TEXT},
+                                                {"rows", "rows under it", CELL_TEXT}};
+    static const struct evidence facts[] = {{"queue", "recipients not finished"},
                                             {"held", "of them held"},
-                                            {"messages", "messages known"},
-                                            {"keys", "master key generation"}};
+                                            {"messages", "messages known"}};
     const json_t *line = json_array_get(status, 0);
     char since_cstr[CELL_SIZE];
 
@@ -450,4 +451,8 @@ void render_status(const json_t *status, FILE *to)
     }
     (void)fputc('\n', to);
     print_table(json_object_get(line, "roles"), columns, COUNT_OF(columns), to);
+    if (json_array_size(json_object_get(line, "keys")) > 0) {
+        (void)fputc('\n', to);
+        print_table(json_object_get(line, "keys"), key_columns, COUNT_OF(key_columns), to);
+    }
 }

@@ -117,7 +117,8 @@ static void test_others(void **state)
                                             "why           no TLS there\n"};
     static const char *const domains[] = {"good.test  proved  verified", "3d ago"};
     static const char *const status[] = {"Postern 0.1.0, started",
-                                         "recipients that wait     7\n", "smtpd   0\n"};
+                                         "recipients not finished  7\n", "smtpd   0\n",
+                                         "2           31\n"};
 
     (void)state;
     expect(render_explanation,
@@ -135,7 +136,8 @@ static void test_others(void **state)
     }
     expect(render_status,
            "[{\"version\":\"0.1.0\",\"started_ms\":0,\"queue\":7,"
-           "\"roles\":[{\"role\":\"keeper\",\"index\":0},{\"role\":\"smtpd\",\"index\":0}]}]",
+           "\"roles\":[{\"role\":\"keeper\",\"index\":0},{\"role\":\"smtpd\",\"index\":0}],"
+           "\"keys\":[{\"generation\":2,\"rows\":31}]}]",
            status, COUNT_OF(status));
 }
 
