@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 
-from fusepy import FUSE, FuseOSError, Operations
+from fusepy import FUSE, FuseOSError, Operations, fuse_get_context
 
 
 class Fragile(Operations):
@@ -53,7 +53,9 @@ class Fragile(Operations):
 
     def create(self, path, mode, fi=None):
         self._change()
-        return os.open(self._path(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+        made = os.open(self._path(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+        os.fchown(made, *fuse_get_context()[:2])  # theirs who asked, not ours
+        return made
 
     def read(self, path, size, offset, fh):
         return os.pread(fh, size, offset)
