@@ -198,6 +198,7 @@ static void prepare_all(struct keeper *keeper, struct list *batch)
         if (task->kind->prepare == NULL ||
             task->kind->prepare(keeper, task, read_frame(task, &any), &err))
             continue;
+        LOG(LOG_WARN, "keeper.refused", log_cstr("why", err.text_cstr));
         refuse(keeper, task, &err);
         free_task(keeper, task);
     }

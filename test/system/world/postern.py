@@ -327,7 +327,7 @@ class Postern:
 
     def queue_length(self):
         """Recipients that wait for something."""
-        return self.control_json('status')['queue']
+        return self.control_json('status')[0]['queue']
 
 
 def _alive(pid):
