@@ -52,7 +52,7 @@ def sisimai(world, bounce, address):
     path = world.path('bounce.eml')
     with open(path, 'wb') as file:
         file.write(bounce.data)
-    got = subprocess.run(['perl', '-MSisimai', '-e', 'my $r = Sisimai->rise($ARGV[0]); print $$r[0]->recipient->address,'
+    got = subprocess.run(['perl', '-MSisimai', '-e', 'my $r = Sisimai->make($ARGV[0]); print $$r[0]->recipient->address,'
                           ' " ", $$r[0]->deliverystatus', path], capture_output=True, text=True, check=False)
     if got.returncode == 2 and "Can't locate" in got.stderr:
         return
