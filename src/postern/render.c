@@ -436,7 +436,7 @@ void render_status(const json_t *status, FILE *to)
                                                 {"rows", "rows under it", CELL_TEXT}};
     static const struct evidence facts[] = {{"queue", "recipients not finished"},
                                             {"held", "of them held"},
-                                            {"messages", "messages known"}};
+                                            {"messages", "messages not finished"}};
     const json_t *line = json_array_get(status, 0);
     char since_cstr[CELL_SIZE];
 
