@@ -21,7 +21,7 @@ $(BUILD)/build.ninja:
 	@meson setup $(BUILD) -Dwerror=$(if $(CI),true,false) $(QUIET)
 
 build: packages
-	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@$(MAKE) -s $(BUILD)/build.ninja
 	@$(NINJA) $(QUIET)
 
 run: build ## start a development instance on loopback, with the outside world
