@@ -185,6 +185,10 @@ static bool on_configure(struct role *role, bool is_first, struct err *err)
         free(epoch);
         return false;
     }
+    if (role->settings->trusted_roots.bytes.len == 0)
+        LOG(LOG_WARN, "courier.no_trusted_roots",
+            log_cstr("detail",
+                     "no connection can be proved: all secure mail goes to the portal"));
     list_push_front(&courier->epochs, &epoch->link);
     drop_old_epochs(courier);
     if (is_first) {

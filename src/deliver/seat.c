@@ -161,11 +161,22 @@ static bool is_useless(const struct seat *seat)
     return seat->class >= CLASS_VERIFIED && !deliver_client_proof(seat->client).is_tls;
 }
 
+static bool has_opening(const struct site *site)
+{
+    for (size_t class = 0; class < CLASS_COUNT; class ++)
+        if (site->opening[class] > 0)
+            return true;
+    return false;
+}
+
 static void work_when_ready(struct seat *seat)
 {
     struct site *site = seat->site;
     bool is_ahead = deliver_client_is_ahead(seat->client);
 
+    /* Connections are being opened for those who wait: nobody needs to stand behind a message under way. */
+    if (is_ahead && has_opening(site))
+        return;
     if (!is_ahead)
         move(seat, true);
     if (seat_feed(seat) || is_ahead)
