@@ -127,6 +127,14 @@ void buffer_clear(struct buffer *buffer)
     buffer->begin = buffer->end = 0;
 }
 
+void buffer_clear_wiped(struct buffer *buffer)
+{
+    /* Live bytes end at `end`; those before `begin` were consumed and may be secret too. */
+    if (buffer->at != NULL)
+        explicit_bzero(buffer->at, buffer->end);
+    buffer_clear(buffer);
+}
+
 void buffer_truncate(struct buffer *buffer, size_t len)
 {
     must(len <= buffer_len(buffer));

@@ -63,6 +63,8 @@ void buffer_commit(struct buffer *buffer, size_t len);
 void buffer_consume(struct buffer *buffer, size_t len);
 /* Drop everything, keep the storage. */
 void buffer_clear(struct buffer *buffer);
+/* Like buffer_clear, but the bytes are wiped first. */
+void buffer_clear_wiped(struct buffer *buffer);
 /* Keep only the first `len` bytes. */
 void buffer_truncate(struct buffer *buffer, size_t len);
 /* Give the storage back when the buffer is empty: an idle session should cost nothing. */

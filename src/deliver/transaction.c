@@ -235,8 +235,7 @@ static void flush_scratch(struct deliver_client *client)
     struct buffer *scratch = client->options.scratch;
 
     client_say(client, buffer_view(scratch));
-    explicit_bzero(scratch->at, scratch->end);
-    buffer_clear(scratch);
+    buffer_clear_wiped(scratch);
 }
 
 static void end_content(struct deliver_client *client, struct transaction *transaction)

@@ -275,8 +275,7 @@ static void run_effects(struct keeper *keeper)
         frames = slice_from(frames, len);
     }
     inbox->answer_count = 0;
-    explicit_bzero((void *)(uintptr_t)inbox->answers.at, inbox->answers.end);
-    buffer_clear(&inbox->answers);
+    buffer_clear_wiped(&inbox->answers);
     for (size_t i = 0; i < inbox->after_count; i++) {
         struct after after = inbox->after_list[i];
 
