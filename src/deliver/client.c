@@ -171,7 +171,10 @@ static const char *reference_name(const struct deliver_client *client, char *bar
 
     if (host.len < 2 || host.at[0] != '[')
         return client->host_cstr;
-    if (!slice_to_cstr(slice_of(host.at + 1, host.len - 2), bare_out, size))
+    host = slice_of(host.at + 1, host.len - 2);
+    if (slice_starts_with_nocase(host, S("IPv6:")))
+        host = slice_from(host, 5);
+    if (!slice_to_cstr(host, bare_out, size))
         bare_out[0] = '\0';
     return bare_out;
 }
