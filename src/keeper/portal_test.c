@@ -17,7 +17,8 @@ static uint64_t open_with_copy(struct stand *stand, const char *to_cstr)
     stand_wait(stand, &stand->delivered, 1); /* the job that was not proved */
     /* The notice goes to the same domain, as regular mail. */
     stand->outcome_count = 0;
-    stand_run(stand, 150);
+    for (int i = 0; i < 2000 && stand_state(stand, message, 0) != STATE_NOTIFIED; i++)
+        stand_run(stand, 1);
     assert_int_equal(stand->copies, 1);
     assert_int_equal(stand_state(stand, message, 0), STATE_NOTIFIED);
     return message;
