@@ -21,6 +21,7 @@ $(BUILD)/build.ninja:
 	@meson setup $(BUILD) -Dwerror=$(if $(CI),true,false) $(QUIET)
 
 build: packages
+	@[ -e $(BUILD)/postern ] || echo "Building; the first time takes a minute or two."
 	@$(MAKE) -s $(BUILD)/build.ninja
 	@$(NINJA) $(QUIET)
 
