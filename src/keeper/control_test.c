@@ -181,6 +181,30 @@ static void test_purge_and_retry_by_message(void **state)
     stand_close(&stand);
 }
 
+static void test_a_purged_notice_ends_what_it_told_of(void **state)
+{
+    struct stand stand;
+    json_t *object;
+    uint64_t message;
+
+    (void)state;
+    stand_open(&stand, "");
+    stand_outcome(&stand, "portal.test", OUTCOME_NOT_PROVED, PROOF_NONE);
+    message = stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@portal.test"});
+    stand_wait(&stand, &stand.delivered, 1);
+    stand.outcomes[0].outcome = OUTCOME_TEMPORARY; /* for the notice */
+    stand_wait(&stand, &stand.delivered, 2);
+    stand_run(&stand, 60);
+    assert_int_equal(stand_state(&stand, message, 0), STATE_NOTIFYING);
+    object = ask(&stand, "{\"do\":\"queue\",\"what\":\"purge\",\"domain\":\"portal.test\"}");
+    assert_int_equal(number(object, "changed"), 1);
+    json_decref(object);
+    stand_run(&stand, 100);
+    assert_int_equal(stand_state(&stand, message, 0), STATE_FAILED);
+    assert_int_equal(stand.kinds_made[KIND_DSN_FAILURE], 1);
+    stand_close(&stand);
+}
+
 static void test_retract_is_honest(void **state)
 {
     struct stand stand;
@@ -259,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_requests_that_are_none),
         cmocka_unit_test(test_hold_release_purge_by_domain),
         cmocka_unit_test(test_purge_and_retry_by_message),
+        cmocka_unit_test(test_a_purged_notice_ends_what_it_told_of),
         cmocka_unit_test(test_retract_is_honest),
         cmocka_unit_test(test_retraction_table),
         cmocka_unit_test(test_explain_and_domains),

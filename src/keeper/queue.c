@@ -182,6 +182,9 @@ static bool purge_row(struct keeper *keeper, const struct store_message *message
     if (!story_move(keeper, &story, row, MOVE_PURGE))
         return false;
     results_settle(keeper, row);
+    /* Nobody will come for what a purged notice told of: its sender hears so. */
+    if (message->kind == KIND_NOTICE)
+        portal_notice_bounced(keeper, message->parent, message->parent_number, message->id);
     return true;
 }
 
