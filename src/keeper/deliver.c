@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JOB_TEXT_BYTES = 1 << 20 };
+enum { JOB_TEXT_BYTES = 1 << 20, REST_MS = 1000 };
 
 void deliver_init(struct deliveries *deliveries)
 {
@@ -65,12 +65,30 @@ static struct peer *courier_for(struct keeper *keeper, const struct domain *doma
 
 bool deliver_has_place(struct keeper *keeper, const struct domain *domain)
 {
+    bool is_heard = domain->window > DOMAIN_JOBS_FIRST;
     struct peer *peer;
 
-    if (domain->working >= DOMAIN_JOBS_MAX)
+    if (domain->working >= (domain->window == 0 ? DOMAIN_JOBS_FIRST : domain->window))
         return false;
     peer = courier_for(keeper, domain);
-    return peer != NULL && peer->working < COURIER_JOBS_MAX;
+    return peer != NULL &&
+           peer->working < (is_heard ? (size_t)COURIER_JOBS_MAX : (size_t)COURIER_UNHEARD_MAX);
+}
+
+size_t deliver_window_after(size_t window, const struct ipc_delivered *delivered)
+{
+    struct slice rest = delivered->results;
+    struct ipc_result item;
+    bool is_heard = false;
+
+    while (ipc_list_next(&rest, IPC_RESULT, &item) == PROGRESS_DONE)
+        is_heard = is_heard || item.code != 0 || item.outcome == OUTCOME_DELIVERED;
+    if (window == 0)
+        window = DOMAIN_JOBS_FIRST;
+    window = is_heard ? window + 2 : window / 2;
+    if (window > DOMAIN_JOBS_MAX)
+        return DOMAIN_JOBS_MAX;
+    return window < DOMAIN_JOBS_LEAST ? DOMAIN_JOBS_LEAST : window;
 }
 
 bool deliver_has_any_place(struct keeper *keeper)
@@ -224,13 +242,20 @@ static void give_items_back(struct keeper *keeper, const struct job *job)
     }
 }
 
+/* Not now: given back at once, they would be given out again before anything else could happen. */
+static void rest_items(struct keeper *keeper, const struct job *job)
+{
+    for (size_t i = 0; i < job->count; i++)
+        schedule_rest(keeper, job->message.id, job->rows[i].number, REST_MS);
+}
+
 void deliver_send(struct keeper *keeper, struct job *job, struct slice prefix)
 {
     struct peer *peer = courier_for(keeper, job->domain);
 
     job->deliver.prefix = prefix;
     if (peer == NULL || !ipc_send(peer->channel, IPC_DELIVER, &job->deliver)) {
-        give_items_back(keeper, job);
+        rest_items(keeper, job);
         map_take(&keeper->deliveries.jobs, job->id);
         job->domain->working--;
         job_free(keeper, &job);
@@ -264,7 +289,7 @@ static void start_job(struct keeper *keeper, struct job *job, const struct store
     if (!fill_recipients(keeper, job)) {
         map_take(&keeper->deliveries.jobs, job->id);
         job->domain->working--;
-        give_items_back(keeper, job);
+        rest_items(keeper, job);
         job_free(keeper, &job);
     } else if (!message->has_key ||
                !spool_keyring_open(keeper->ring, &message->content, &job->deliver.data_key,
@@ -355,6 +380,15 @@ static void do_other_work(struct keeper *keeper, struct item *item, enum work wo
     }
 }
 
+/* No such row: forget it. A database in trouble is no reason to: it is looked at again. */
+static void skip_unread(struct keeper *keeper, const struct item *item)
+{
+    if (store_is_troubled(keeper->store, NULL))
+        schedule_rest(keeper, item->message, item->number, REST_MS);
+    else
+        schedule_done(keeper, item->message, item->number);
+}
+
 void deliver_work(struct keeper *keeper, struct domain *domain, struct item **items,
                   size_t count)
 {
@@ -366,7 +400,7 @@ void deliver_work(struct keeper *keeper, struct domain *domain, struct item **it
 
     if (!store_message_get(keeper->store, items[0]->message, &message)) {
         for (size_t i = 0; i < count; i++)
-            schedule_done(keeper, items[i]->message, items[i]->number);
+            skip_unread(keeper, items[i]);
         return;
     }
     job = make_job(keeper, domain, &message);
@@ -378,8 +412,11 @@ void deliver_work(struct keeper *keeper, struct domain *domain, struct item **it
     for (size_t i = 0; i < count; i++) {
         enum work work = WORK_NONE;
 
-        if (store_recipient_get(keeper->store, items[i]->message, items[i]->number, &row))
-            work = work_for(&row, &facts);
+        if (!store_recipient_get(keeper->store, items[i]->message, items[i]->number, &row)) {
+            skip_unread(keeper, items[i]);
+            continue;
+        }
+        work = work_for(&row, &facts);
         if (work != WORK_CARRY)
             do_other_work(keeper, items[i], work, &message);
         else if (!join_job(job, &row))

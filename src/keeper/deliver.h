@@ -17,7 +17,18 @@
 
 struct keeper;
 
-enum { COURIER_JOBS_MAX = 400, DOMAIN_JOBS_MAX = 200 };
+/*
+ * A domain begins with a few jobs at once, gets more as its hosts answer and fewer when they are silent;
+ * a quarter of each courier's places is kept for those that were heard. So a dead provider with any
+ * number of messages, or any number of domains, does not hold up the others.
+ */
+enum {
+    COURIER_JOBS_MAX = 1000,
+    COURIER_UNHEARD_MAX = COURIER_JOBS_MAX / 4 * 3,
+    DOMAIN_JOBS_MAX = 200,
+    DOMAIN_JOBS_FIRST = 10,
+    DOMAIN_JOBS_LEAST = 2,
+};
 
 /* What a due row needs. */
 enum work {
@@ -86,6 +97,8 @@ void deliver_work(struct keeper *keeper, struct domain *domain, struct item **it
 /* A job of this peer is answered: take it out (it is the caller's; job_free). NULL: unknown. */
 struct job *deliver_take_job(struct keeper *keeper, uint64_t peer, uint64_t id);
 void job_free(struct keeper *keeper, struct job **job);
+/* How many jobs a domain with this window may have at once after this answer. Pure. */
+size_t deliver_window_after(size_t window, const struct ipc_delivered *delivered);
 void deliver_peer_lost(struct keeper *keeper, uint64_t peer);
 
 #endif

@@ -19,6 +19,7 @@ struct domain {
     struct list ready;       /* struct item by its link */
     struct list_link turn;   /* in the round of domains that have something ready */
     size_t working;          /* jobs under way */
+    size_t window;           /* at most so many; 0 = none of its hosts was heard yet */
     bool is_fresh;           /* its row is of the batch that runs */
     struct domain *next_fresh;
 };

@@ -219,6 +219,54 @@ static void test_a_full_window_leaves_the_rest_on_disk(void **state)
     stand_close(&stand);
 }
 
+static void test_silent_domains_do_not_hold_up_others(void **state)
+{
+    enum { MANY = 20 };
+    struct stand stand;
+
+    (void)state;
+    stand_open(&stand, "");
+    for (unsigned i = 0; i < 8; i++) {
+        static const char *const silent[] = {"a.test", "b.test", "c.test", "d.test",
+                                             "e.test", "f.test", "g.test", "h.test"};
+
+        stand_outcome(&stand, silent[i], OUTCOME_DELIVERED, PROOF_VERIFIED);
+        stand.outcomes[i].is_silent = true;
+        for (unsigned n = 0; n < MANY; n++) {
+            char to_cstr[32];
+
+            snprintf(to_cstr, sizeof to_cstr, "u%u@%s", n, silent[i]);
+            stand_submit(&stand, &(struct stand_mail){.to_cstr = to_cstr});
+        }
+        stand_wait(&stand, &stand.accepted, (uint64_t)(i + 1) * MANY);
+    }
+    stand_run(&stand, 30);
+    assert_int_equal(stand.keeper->deliveries.jobs.count, 8 * DOMAIN_JOBS_FIRST);
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test"});
+    stand_wait(&stand, &stand.delivered, 1);
+    assert_int_equal(stand.delivered, 1);
+    stand_close(&stand);
+}
+
+static void test_the_clock_is_set_back(void **state)
+{
+    struct stand stand;
+
+    (void)state;
+    stand_open(&stand, "");
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test"});
+    stand_wait(&stand, &stand.delivered, 1);
+    stand_run(&stand, 120);
+    /* As if all that was due until an hour from now had been loaded. */
+    stand.keeper->schedule.loaded.due_ms += 3600 * 1000;
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "b@good.test"});
+    stand_wait(&stand, &stand.delivered, 2);
+    assert_int_equal(stand.delivered, 2);
+    stand_run(&stand, 120);
+    assert_true(stand.keeper->schedule.loaded.due_ms <= clock_unix_ms());
+    stand_close(&stand);
+}
+
 static void test_a_full_disk_refuses_and_recovers(void **state)
 {
     struct stand stand;
@@ -405,6 +453,8 @@ int main(void)
         cmocka_unit_test(test_a_courier_dies_and_another_comes),
         cmocka_unit_test(test_everything_due_comes_after_a_restart),
         cmocka_unit_test(test_a_full_window_leaves_the_rest_on_disk),
+        cmocka_unit_test(test_silent_domains_do_not_hold_up_others),
+        cmocka_unit_test(test_the_clock_is_set_back),
         cmocka_unit_test(test_a_full_disk_refuses_and_recovers),
         cmocka_unit_test(test_the_reserve_is_kept),
         cmocka_unit_test(test_passwords),

@@ -278,6 +278,7 @@ void results_take(struct keeper *keeper, struct peer *peer, enum ipc_type type,
         LOG(LOG_WARN, "keeper.job_unknown", log_u64("job", message->delivered.job));
         return;
     }
+    job->domain->window = deliver_window_after(job->domain->window, &message->delivered);
     inbox_put_own(keeper, &kind_results, type, message, job, 0, 0, 0);
     schedule_wake(keeper);
 }

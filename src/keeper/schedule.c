@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keeper/schedule.h"
 
+#include "base/log.h"
 #include "keeper/internal.h"
 
 #include <stdlib.h>
@@ -10,6 +11,7 @@ enum {
     PAGE_EVERY_MS = 100,
     WAITING_CHECK_MS = 1000,
     IDLE_CHECK_MS = 60000, /* the wall clock may jump: look at least so often */
+    MARK_AHEAD_MS = 1000,  /* a burst of stamps runs ahead of the clock by less */
 };
 
 static void on_timer(void *context);
@@ -123,11 +125,19 @@ static void forget(struct keeper *keeper, struct item *item)
     free(item);
 }
 
+/* The clock was set back: what is behind the mark must be looked for again. */
+static bool is_mark_ahead(const struct schedule *schedule, int64_t now_ms)
+{
+    return schedule->loaded.due_ms > now_ms + MARK_AHEAD_MS;
+}
+
 int64_t schedule_stamp(const struct keeper *keeper, int64_t now_ms)
 {
     int64_t loaded_ms = keeper->schedule.loaded.due_ms;
 
-    return now_ms > loaded_ms ? now_ms : loaded_ms + 1;
+    if (now_ms > loaded_ms || is_mark_ahead(&keeper->schedule, now_ms))
+        return now_ms;
+    return loaded_ms + 1;
 }
 
 void schedule_add(struct keeper *keeper, uint64_t message, uint64_t number, uint64_t domain_id)
@@ -215,15 +225,23 @@ static void page_in(struct keeper *keeper)
     struct schedule *schedule = &keeper->schedule;
     int64_t now_ms = clock_unix_ms();
 
-    /* The clock was set back: nothing may hide behind the mark. */
-    if (schedule->loaded.due_ms > now_ms + 1000)
-        schedule->loaded = (struct store_due){.due_ms = now_ms};
+    if (is_mark_ahead(schedule, now_ms)) {
+        LOG(LOG_WARN, "keeper.clock_set_back",
+            log_i64("by_ms", schedule->loaded.due_ms - now_ms));
+        schedule->loaded = (struct store_due){0};
+    }
     schedule->is_all_loaded = false;
-    while (schedule->count < schedule->items_max)
-        if (take_page(keeper, now_ms) < PAGE_ROWS) {
-            schedule->is_all_loaded = true;
+    while (schedule->count < schedule->items_max && !schedule->is_all_loaded) {
+        struct store_due before = schedule->loaded;
+
+        schedule->is_all_loaded = take_page(keeper, now_ms) < PAGE_ROWS;
+        if (store_is_troubled(keeper->store, NULL)) {
+            /* What could not be read is not loaded. */
+            schedule->loaded = before;
+            schedule->is_all_loaded = false;
             break;
         }
+    }
     if (!schedule->is_all_loaded)
         return;
     if (schedule->loaded.due_ms < now_ms)
@@ -242,6 +260,8 @@ static bool is_paging_due(struct keeper *keeper)
         return true;
     if (!schedule->is_all_loaded)
         return schedule->count < schedule->items_max / 2;
+    if (is_mark_ahead(schedule, clock_unix_ms()))
+        return true;
     return schedule->next_due_ms != RECIPIENT_NOT_DUE &&
            schedule->next_due_ms <= clock_unix_ms();
 }

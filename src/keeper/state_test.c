@@ -79,7 +79,13 @@ static void test_what_a_due_row_needs(void **state)
     facts.is_domain_held = true;
     assert_int_equal(work_for(&row, &facts), WORK_HOLD);
     facts.give_up_ms = 10;
+    assert_int_equal(work_for(&row, &facts), WORK_HOLD);
+    facts.is_domain_held = false;
     assert_int_equal(work_for(&row, &facts), WORK_TOO_OLD);
+    row.method = METHOD_PORTAL;
+    assert_int_equal(work_for(&row, &facts), WORK_TOO_OLD);
+    row.method = METHOD_REGULAR; /* one more attempt, however old */
+    assert_int_equal(work_for(&row, &facts), WORK_CARRY);
     row.state = STATE_NOTIFIED;
     assert_int_equal(work_for(&row, &facts), WORK_EXPIRE);
     row.owes = OWES_RECEIPT;
@@ -92,6 +98,33 @@ static void test_what_a_due_row_needs(void **state)
     row.owes = 0;
     row.state = STATE_DELIVERED;
     assert_int_equal(work_for(&row, &facts), WORK_NONE);
+}
+
+static void test_windows_of_domains(void **state)
+{
+    struct ipc_delivered silent = {.results = {NULL, 0}}, heard = silent;
+    struct ipc_result item = {.recipient = 1, .outcome = OUTCOME_TEMPORARY};
+    struct buffer lists[2];
+    size_t window = 0;
+
+    (void)state;
+    buffer_init(&lists[0], 4096);
+    buffer_init(&lists[1], 4096);
+    must(ipc_list_append(&lists[0], IPC_RESULT, &item));
+    item.code = 451; /* somebody is there */
+    must(ipc_list_append(&lists[1], IPC_RESULT, &item));
+    silent.results = buffer_view(&lists[0]);
+    heard.results = buffer_view(&lists[1]);
+    assert_int_equal(deliver_window_after(0, &heard), DOMAIN_JOBS_FIRST + 2);
+    assert_int_equal(deliver_window_after(0, &silent), DOMAIN_JOBS_FIRST / 2);
+    for (int i = 0; i < 200; i++)
+        window = deliver_window_after(window, &heard);
+    assert_int_equal(window, DOMAIN_JOBS_MAX);
+    for (int i = 0; i < 20; i++)
+        window = deliver_window_after(window, &silent);
+    assert_int_equal(window, DOMAIN_JOBS_LEAST);
+    buffer_deinit(&lists[0]);
+    buffer_deinit(&lists[1]);
 }
 
 static void test_retry_delays(void **state)
@@ -132,6 +165,7 @@ int main(void)
         cmocka_unit_test(test_every_move_from_every_state),
         cmocka_unit_test(test_an_end_is_an_end),
         cmocka_unit_test(test_what_a_due_row_needs),
+        cmocka_unit_test(test_windows_of_domains),
         cmocka_unit_test(test_retry_delays),
         cmocka_unit_test(test_throttle),
     };

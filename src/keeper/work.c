@@ -4,10 +4,16 @@
 static enum work work_to_carry(const struct store_recipient *recipient,
                                const struct work_facts *facts)
 {
-    if (facts->now_ms - facts->accepted_ms >= facts->give_up_ms)
-        return WORK_TOO_OLD;
+    bool is_old = facts->now_ms - facts->accepted_ms >= facts->give_up_ms;
+
     if (facts->is_domain_held)
         return WORK_HOLD;
+    /*
+     * What a courier carries is tried however old it is, and fails by that attempt: mail that was held
+     * for a week, or waited for this server, has its chance when it is let go.
+     */
+    if (is_old && recipient->method != METHOD_REGULAR && recipient->method != METHOD_TLS)
+        return WORK_TOO_OLD;
     switch (recipient->method) {
     case METHOD_REGULAR:
         return WORK_CARRY;
