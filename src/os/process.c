@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "os/process.h"
 
+#include "os/sanitized.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -99,6 +101,11 @@ void process_raise_fd_limit(void)
     }
     limit.rlim_cur = limit.rlim_max < FD_LIMIT_AS_ROOT ? limit.rlim_max : FD_LIMIT_AS_ROOT;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+bool process_forbid_dumps(void)
+{
+    return IS_SANITIZED || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
 }
 
 void process_notify(const char *state_cstr)

@@ -28,6 +28,8 @@ void process_describe(int status, char *text_out, size_t size);
 MUST_CHECK bool process_socket_pair(int fds_out[2], struct err *err);
 /* Allow as many descriptors as the kernel gives us. */
 void process_raise_fd_limit(void);
+/* No core dump and no debugger of the same user: keys are in memory. */
+MUST_CHECK bool process_forbid_dumps(void);
 /* Tell the service manager, when there is one ($NOTIFY_SOCKET): "READY=1", "STOPPING=1". */
 void process_notify(const char *state_cstr);
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "os/sandbox.h"
 
+#include "os/process.h"
+#include "os/sanitized.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -15,19 +18,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* Sanitizers read /proc, start helpers and print: they get looser walls. */
-#if defined(__SANITIZE_ADDRESS__)
-#define IS_SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) ||                     \
-    __has_feature(undefined_behavior_sanitizer)
-#define IS_SANITIZED true
-#endif
-#endif
-#ifndef IS_SANITIZED
-#define IS_SANITIZED false
-#endif
 
 /* Newer than the headers we build with. */
 #ifndef LANDLOCK_ACCESS_FS_REFER
@@ -250,7 +240,7 @@ bool sandbox_enter(const struct sandbox *sandbox, bool *has_landlock_out, struct
         return fail(err, "be ended with the supervisor");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return fail(err, "give up new privileges");
-    if (!IS_SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+    if (!process_forbid_dumps())
         return fail(err, "forbid core dumps");
     if (!restrict_files(sandbox, has_landlock_out))
         return fail(err, "restrict files (Landlock)");

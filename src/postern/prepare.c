@@ -46,7 +46,7 @@ static bool listen_for(const struct sockaddr_storage *address, socklen_t len, si
 
 static int *fds_new(size_t count)
 {
-    int *fds = malloc((count + 1) * sizeof *fds);
+    int *fds = calloc(count + 1, sizeof *fds);
 
     must(fds != NULL);
     for (size_t i = 0; i < count; i++)

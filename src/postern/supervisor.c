@@ -461,6 +461,7 @@ int supervisor_run(const char *settings_path_cstr, const char *program_cstr)
     log_open("supervisor", LOG_INFO);
     (void)signal(SIGPIPE, SIG_IGN);
     process_raise_fd_limit();
+    must(process_forbid_dumps());
     if (!settings_load(supervisor.path_cstr, &supervisor.settings, &supervisor.text, &err) ||
         !inspect_files(supervisor.settings, supervisor.path_cstr, &err) ||
         !prepare(supervisor.settings, &supervisor.prepared, &err)) {

@@ -2,6 +2,7 @@
 /* What each role can still do once confined, tried out: one row a role. */
 #include "kit/kit.h"
 
+#include "os/sanitized.h"
 #include "role/confine.h"
 
 #include <errno.h>
@@ -17,17 +18,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define IS_SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define IS_SANITIZED true
-#endif
-#endif
-#ifndef IS_SANITIZED
-#define IS_SANITIZED false
-#endif
 
 enum {
     READ_QUEUE = 1,

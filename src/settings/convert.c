@@ -317,21 +317,24 @@ static void convert_row(struct conversion *c, void *base)
 static bool convert_title(const struct settings_section *section, struct conversion *c,
                           void *base)
 {
-    struct settings_row row = {.name_cstr = section->name_cstr,
-                               .kind = section->title_kind,
-                               .offset = section->title_offset};
+    const struct settings_row row = {.name_cstr = section->name_cstr,
+                                     .kind = section->title_kind,
+                                     .offset = section->title_offset};
     struct slice title = settings_tree_title(c->tree);
+    bool done;
 
-    c->row = &row;
+    c->line = 0;
     if (title.len == 0 || !is_plain_text(title)) {
         c->line = settings_tree_line(c->tree, NULL, c->mistake);
         return settings_wrong(c->mistake, c->line, "%s has no name; write: %s \"NAME\" { … }",
                               section->name_cstr, section->name_cstr);
     }
-    c->line = 0;
     if (section->title_kind == VALUE_DOMAIN && !value_is_domain(title))
         c->line = settings_tree_line(c->tree, NULL, c->mistake);
-    return convert_single(c, title, base);
+    c->row = &row;
+    done = convert_single(c, title, base);
+    c->row = NULL;
+    return done;
 }
 
 /* The sections of one kind inside `base`: one struct, or an array of them. */
