@@ -280,6 +280,7 @@ bool httpd_open(const struct httpd_options *options, struct httpd **httpd_out, s
         return FAIL(err, ERR_PERM, "the portal's host name is too long");
     }
     httpd->sweep = loop_timer_new(options->loop, on_sweep, httpd);
+    httpd->options.listen_fd = fcntl(options->listen_fd, F_DUPFD_CLOEXEC, 0);
     if (!open_daemon(httpd, options->certificate_pem, options->private_key_pem, err)) {
         httpd_close(&httpd);
         return false;
@@ -339,6 +340,8 @@ void httpd_close(struct httpd **httpd_at)
         MHD_run(daemon->daemon);
         close_daemon(daemon);
     }
+    if (httpd->options.listen_fd >= 0)
+        close(httpd->options.listen_fd);
     loop_timer_free(&httpd->sweep);
     map_deinit(&httpd->requests);
     buffer_deinit(&httpd->host);

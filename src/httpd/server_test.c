@@ -341,6 +341,48 @@ static void test_one_network_cannot_take_all(void **state)
         close(fds[i]);
 }
 
+/* Send on an open connection and collect the answer. */
+static bool is_served(struct bench *bench, int fd, struct slice text)
+{
+    char bytes[4096];
+    ssize_t len = 0;
+
+    assert_int_equal(send(fd, text.at, text.len, 0), (ssize_t)text.len);
+    for (int i = 0; i < 400 && len <= 0; i++) {
+        loop_run_once(bench->app.loop);
+        len = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        if (len <= 0)
+            usleep(500);
+    }
+    return len > 12 && slice_equal(slice_of(bytes + 9, 3), S("200"));
+}
+
+static void test_a_new_certificate_drops_nobody(void **state)
+{
+    struct bench *bench = *state;
+    const struct slice request = S("GET /x HTTP/1.1\r\n" HOST "\r\n");
+    int before = socket(AF_INET, SOCK_STREAM, 0), after = socket(AF_INET, SOCK_STREAM, 0);
+    struct err err = {0};
+
+    assert_int_equal(connect(before, (struct sockaddr *)&bench->address, sizeof bench->address),
+                     0);
+    assert_true(is_served(bench, before, request));
+    assert_true(httpd_change_certificate(bench->app.httpd, S(""), S(""), &err));
+    assert_int_equal(connect(after, (struct sockaddr *)&bench->address, sizeof bench->address),
+                     0);
+    assert_true(is_served(bench, after, request));
+    assert_true(is_served(bench, before, request));
+    assert_int_equal(httpd_connection_count(bench->app.httpd), 2);
+    close(before);
+    for (int i = 0; i < 20; i++) {
+        loop_run_once(bench->app.loop);
+        usleep(500);
+    }
+    assert_int_equal(httpd_connection_count(bench->app.httpd), 1);
+    assert_true(is_served(bench, after, request));
+    close(after);
+}
+
 static void on_idle(void *context)
 {
     *(bool *)context = true;
@@ -374,6 +416,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_waiting_requests_survive_nobody, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_one_network_cannot_take_all, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_new_certificate_drops_nobody, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_draining_ends, set_up, tear_down),
     };
 
