@@ -226,6 +226,17 @@ static bool add_missing(struct pass *pass)
                                 rules->hostname_cstr);
 }
 
+/*
+ * Behind a line that is no field everything would be body: a wish to encrypt would be overlooked, a Bcc shown to
+ * all. Our own people's programs can be told so; what strangers send is passed on as it came.
+ */
+static bool check_end(struct pass *pass, struct slice rest)
+{
+    if (rest.len > 0 && !slice_starts_with(rest, S("\r\n")))
+        return field_fail(pass, "a line in the header is no header field") == FATE_KEEP;
+    return pass->authors > 0 || field_fail(pass, "there is no From field") == FATE_KEEP;
+}
+
 bool header_pass(struct slice header, const struct header_rules *rules, struct buffer *out,
                  struct header_facts *facts, size_t *body_at, struct err *err)
 {
@@ -248,10 +259,8 @@ bool header_pass(struct slice header, const struct header_rules *rules, struct b
         before = rest;
     }
     *body_at = header.len - rest.len;
-    if (rules->source == HEADER_SUBMITTED && pass.authors == 0) {
-        field_fail(&pass, "there is no From field");
+    if (rules->source == HEADER_SUBMITTED && !check_end(&pass, rest))
         return false;
-    }
     if (!keep_so_far(&pass) || !end_line(out, out_before) || !add_missing(&pass) ||
         !buffer_append(out, S("\r\n")))
         return FAIL_SMTP(err, ERR_PEER, 552, "5.3.4", "the header is too large");

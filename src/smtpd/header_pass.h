@@ -48,10 +48,11 @@ size_t header_find_end(struct slice content, size_t searched);
 /*
  * header   the header block; all of the content when there is no empty line
  * out      the new header, ended by an empty line, is appended
- * body_at  how much of `header` was header; what is left is body. A line that is no field ends
- *          the header, so that nobody later reads fields behind it that we did not see.
- * Errors   ERR_PEER 554 5.4.6 a loop; 550 5.6.0 no author, several, or one we cannot read
- *          (submitted only), a wish that is not understood; 552 5.3.4 too many fields or `out`
+ * body_at  how much of `header` was header; what is left is body. From strangers a line that is
+ *          no field ends the header, so that nobody later reads fields behind it that we did not
+ *          see.
+ * Errors   ERR_PEER 554 5.4.6 a loop; 550 5.6.0 no author, several, or one we cannot read, a line
+ *          that is no field (submitted only), a wish that is not understood; 552 5.3.4 too many fields or `out`
  *          full.
  */
 MUST_CHECK bool header_pass(struct slice header, const struct header_rules *rules,
