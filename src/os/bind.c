@@ -27,19 +27,25 @@ bool owner_find(const char *user_cstr, struct owner *owner_out)
 
 bool folder_make(const char *path_cstr, struct owner owner, struct err *err)
 {
-    struct stat status;
+    bool done = false;
+    int fd;
 
     if (mkdir(path_cstr, 0700) != 0 && errno != EEXIST)
         return FAIL(err, ERR_PERM, "cannot make the folder %s: %s", path_cstr, strerror(errno));
-    if (lstat(path_cstr, &status) != 0 || !S_ISDIR(status.st_mode))
-        return FAIL(err, ERR_PERM, "%s is not a folder; move it away", path_cstr);
-    if (owner.user != (uid_t)-1 && lchown(path_cstr, owner.user, owner.group) != 0)
-        return FAIL(err, ERR_PERM, "cannot give %s to its user: %s", path_cstr,
+    /* By its descriptor: between two looks at a path somebody may put a link there. */
+    fd = open(path_cstr, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return FAIL(err, ERR_PERM, "%s is not a folder (%s); move it away", path_cstr,
                     strerror(errno));
-    if (chmod(path_cstr, 0700) != 0)
-        return FAIL(err, ERR_PERM, "cannot close %s to others: %s; its owner must be us",
-                    path_cstr, strerror(errno));
-    return true;
+    if (owner.user != (uid_t)-1 && fchown(fd, owner.user, owner.group) != 0)
+        FAIL(err, ERR_PERM, "cannot give %s to its user: %s", path_cstr, strerror(errno));
+    else if (fchmod(fd, 0700) != 0)
+        FAIL(err, ERR_PERM, "cannot close %s to others: %s; its owner must be us", path_cstr,
+             strerror(errno));
+    else
+        done = true;
+    close(fd);
+    return done;
 }
 
 bool lock_take(const char *path_cstr, int *fd_out, struct err *err)

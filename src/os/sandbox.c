@@ -166,6 +166,13 @@ static const int never[] = {
     SCMP_SYS(chown),
     SCMP_SYS(lchown),
     SCMP_SYS(setxattr),
+    /* All roles are one user: without this any of them could stop the keeper. */
+    SCMP_SYS(kill),
+    SCMP_SYS(tkill),
+    SCMP_SYS(rt_sigqueueinfo),
+    SCMP_SYS(rt_tgsigqueueinfo),
+    SCMP_SYS(pidfd_open),
+    SCMP_SYS(pidfd_send_signal),
 };
 static const int connecting[] = {SCMP_SYS(connect)};
 static const int accepting[] = {SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(listen)};
@@ -185,6 +192,21 @@ static void deny_internet(scmp_filter_ctx filter)
     /* Anything but AF_UNIX. */
     (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
                            SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0));
+}
+
+static void deny_local(scmp_filter_ctx filter)
+{
+    (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+                           SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+}
+
+/* abort() signals its own process; limits of the own process have pid 0. */
+static void deny_neighbours(scmp_filter_ctx filter)
+{
+    (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1,
+                           SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid(), 0));
+    (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1,
+                           SCMP_A0(SCMP_CMP_NE, 0, 0));
 }
 
 /* Threads may be made, processes may not; and nothing is typed into a terminal. */
@@ -207,11 +229,14 @@ static bool restrict_calls(const struct sandbox *sandbox)
     if (!IS_SANITIZED) {
         deny(filter, never, COUNT_OF(never));
         deny_processes(filter);
+        deny_neighbours(filter);
         if ((sandbox->denials & SANDBOX_NO_FILES) != 0)
             deny(filter, opening, COUNT_OF(opening));
     }
     if ((sandbox->denials & SANDBOX_NO_INTERNET) != 0)
         deny_internet(filter);
+    if ((sandbox->denials & SANDBOX_NO_LOCAL) != 0)
+        deny_local(filter);
     if ((sandbox->denials & SANDBOX_NO_CONNECT) != 0)
         deny(filter, connecting, COUNT_OF(connecting));
     if ((sandbox->denials & SANDBOX_NO_ACCEPT) != 0)
@@ -222,19 +247,21 @@ static bool restrict_calls(const struct sandbox *sandbox)
     return problem == 0;
 }
 
-static bool become(struct owner owner)
+bool sandbox_become(struct owner owner, struct err *err)
 {
     if (geteuid() != 0 || owner.user == (uid_t)-1 || owner.user == 0)
         return true;
-    return setgroups(1, &owner.group) == 0 &&
-           setresgid(owner.group, owner.group, owner.group) == 0 &&
-           setresuid(owner.user, owner.user, owner.user) == 0 && setuid(0) != 0;
+    if (setgroups(1, &owner.group) != 0 ||
+        setresgid(owner.group, owner.group, owner.group) != 0 ||
+        setresuid(owner.user, owner.user, owner.user) != 0 || setuid(0) == 0)
+        return fail(err, "become the server's user");
+    return true;
 }
 
 bool sandbox_enter(const struct sandbox *sandbox, bool *has_landlock_out, struct err *err)
 {
-    if (!become(sandbox->owner))
-        return fail(err, "become the server's user");
+    if (!sandbox_become(sandbox->owner, err))
+        return false;
     /* A change of user makes the kernel forget this wish. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
         return fail(err, "be ended with the supervisor");

@@ -27,6 +27,7 @@ enum sandbox_denial {
     SANDBOX_NO_CONNECT = 2,  /* no outgoing connections at all: connect */
     SANDBOX_NO_ACCEPT = 4,   /* no incoming ones: accept, listen */
     SANDBOX_NO_FILES = 8,    /* nothing is opened by path any more */
+    SANDBOX_NO_LOCAL = 16,   /* no UNIX sockets: our own control socket would take us for the operator */
 };
 
 struct sandbox {
@@ -37,8 +38,14 @@ struct sandbox {
 };
 
 /*
+ * Become this user, for good, when started as root: before the first file is opened, so that all files are
+ * its own. NO_OWNER, or not root = nothing to do. ERR_TEMP: the kernel refused.
+ */
+MUST_CHECK bool sandbox_become(struct owner owner, struct err *err);
+
+/*
  * Confine this process. Always lost: exec, ptrace, mount, modules, keyrings, io_uring, bpf, namespaces, core
- * dumps, new privileges. has_landlock_out: did the kernel have it? ERR_TEMP: the kernel refused.
+ * dumps, new privileges, signals and limits for other processes. has_landlock_out: did the kernel have it? ERR_TEMP: the kernel refused.
  */
 MUST_CHECK bool sandbox_enter(const struct sandbox *sandbox, bool *has_landlock_out,
                               struct err *err);

@@ -21,7 +21,9 @@ static const struct keep keeps[ROLE_COUNT] = {
                      .denials = SANDBOX_NO_INTERNET | SANDBOX_NO_CONNECT | SANDBOX_NO_ACCEPT},
     /* What it took in it cannot read again. */
     [ROLE_SMTPD] = {.queue = W, .denials = SANDBOX_NO_INTERNET | SANDBOX_NO_CONNECT},
-    [ROLE_COURIER] = {.queue = R, .reads_public = true, .denials = SANDBOX_NO_ACCEPT},
+    [ROLE_COURIER] = {.queue = R,
+                      .reads_public = true,
+                      .denials = SANDBOX_NO_ACCEPT | SANDBOX_NO_LOCAL},
     [ROLE_SCRIBE] = {.queue = R | W,
                      .portal = R | W,
                      .denials = SANDBOX_NO_INTERNET | SANDBOX_NO_CONNECT | SANDBOX_NO_ACCEPT},
@@ -37,6 +39,15 @@ static const char *const public_paths[] = {
     "/etc/ssl",
     "/usr/share/dns",
 };
+
+bool role_become(const struct settings *settings, struct err *err)
+{
+    struct owner owner = NO_OWNER;
+
+    if (!owner_find(settings->user_cstr, &owner))
+        return true; /* the supervisor said so */
+    return sandbox_become(owner, err);
+}
 
 bool role_confine(enum ipc_role kind, const struct settings *settings, struct err *err)
 {

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -31,16 +32,20 @@ enum {
     ACCEPT = 256,
     EXECUTE = 512,
     FORK = 1024,
+    LOCAL = 2048,  /* make a UNIX socket, as the control socket's clients do */
+    SIGNAL = 4096, /* send one to another process */
+    LIMITS = 8192, /* change another process's */
     FILES = READ_QUEUE | WRITE_QUEUE | READ_PORTAL | WRITE_PORTAL | WRITE_STATE | READ_PASSWD,
 };
 
 static const unsigned expected[ROLE_COUNT] = {
-    [ROLE_KEEPER] = READ_QUEUE | WRITE_QUEUE | READ_PORTAL | WRITE_PORTAL | WRITE_STATE,
-    [ROLE_SMTPD] = WRITE_QUEUE | ACCEPT,
+    [ROLE_KEEPER] = READ_QUEUE | WRITE_QUEUE | READ_PORTAL | WRITE_PORTAL | WRITE_STATE | LOCAL,
+    [ROLE_SMTPD] = WRITE_QUEUE | ACCEPT | LOCAL,
+    /* It may connect: were it to reach the control socket it could ask everything. */
     [ROLE_COURIER] = READ_QUEUE | INTERNET | CONNECT,
-    [ROLE_SCRIBE] = READ_QUEUE | WRITE_QUEUE | READ_PORTAL | WRITE_PORTAL,
-    [ROLE_PORTAL] = READ_PORTAL | WRITE_QUEUE | ACCEPT,
-    [ROLE_OFFICE] = ACCEPT,
+    [ROLE_SCRIBE] = READ_QUEUE | WRITE_QUEUE | READ_PORTAL | WRITE_PORTAL | LOCAL,
+    [ROLE_PORTAL] = READ_PORTAL | WRITE_QUEUE | ACCEPT | LOCAL,
+    [ROLE_OFFICE] = ACCEPT | LOCAL,
 };
 
 static char folder_cstr[] = "/tmp/postern-confine-XXXXXX";
@@ -76,6 +81,7 @@ static bool can_fork(void)
 static unsigned try_everything(void)
 {
     struct sockaddr_in nowhere = {.sin_family = AF_INET};
+    struct rlimit limits;
     unsigned found = 0;
     int fd = socket(AF_INET, SOCK_STREAM, 0), pair[2];
 
@@ -95,6 +101,12 @@ static unsigned try_everything(void)
     if (accept(pair[0], NULL, NULL) >= 0 || errno != EPERM)
         found |= ACCEPT;
     found |= can_fork() ? FORK : 0;
+    found |= socket(AF_UNIX, SOCK_STREAM, 0) >= 0 ? LOCAL : 0;
+    found |= kill(getppid(), 0) == 0 || syscall(SYS_tgkill, getppid(), getppid(), 0) == 0
+                 ? SIGNAL
+                 : 0;
+    found |= prlimit(getppid(), RLIMIT_NOFILE, NULL, &limits) == 0 ? LIMITS : 0;
+    must(syscall(SYS_tgkill, getpid(), getpid(), 0) == 0); /* or abort() would not end us */
     found |= !IS_SANITIZED && can_execute() ? EXECUTE : 0;
     return found;
 }
@@ -135,7 +147,7 @@ static void clean(void)
 
 static void test_every_role(void **state)
 {
-    unsigned tested = IS_SANITIZED ? (unsigned)(INTERNET | CONNECT | ACCEPT) : ~0U;
+    unsigned tested = IS_SANITIZED ? (unsigned)(INTERNET | CONNECT | ACCEPT | LOCAL) : ~0U;
     char text_cstr[256];
     struct settings *settings = NULL;
     struct err err = {0};

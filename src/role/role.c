@@ -135,7 +135,8 @@ static bool configure(struct process *process, const struct ipc_configure *messa
         if (role->kind != ROLE_KEEPER)
             role_set_certificate(role, message->certificate);
         role->settings = fresh;
-        done = process->hooks->on_configure(role, !process->is_configured, err);
+        done = (process->is_configured || role_become(fresh, err)) &&
+               process->hooks->on_configure(role, !process->is_configured, err);
     }
     if (done && !process->is_configured)
         done = role_confine(role->kind, fresh, err);
