@@ -90,7 +90,9 @@ static void write_head(struct compose *compose, const struct compose_head *head)
     write_subject(compose, head->subject);
     mime_write_message_id(writer, S("Message-ID"), head->message_id, head->hostname);
     write_original(compose, head->original_id);
-    mime_write_field(writer, S("MIME-Version"), S("1.0"));
+    /* A multipart's field says so itself. */
+    if (!compose->has_files)
+        mime_write_field(writer, S("MIME-Version"), S("1.0"));
 }
 
 bool compose_begin(struct spool_writer *writer, const struct compose_head *head,

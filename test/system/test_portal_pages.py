@@ -243,6 +243,7 @@ def test_reply_with_files(stand, browser):
     assert mail['From'].addresses[0].addr_spec == 'secure@clinic.test'
     assert mail['From'].addresses[0].display_name == 'grete@mail.test via secure portal'
     assert mail['In-Reply-To'] == '<original-1@clinic.test>'
+    assert len(mail.get_all('MIME-Version')) == 1
     assert mail['Message-ID'] == f'<{fact.split()[1]}>'
     text, image, script = mail.iter_parts()
     assert text.get_content().replace('\r\n', '\n').rstrip('\n') == (
