@@ -49,7 +49,8 @@ static bool prepare(struct keeper *keeper, struct task *task, const union ipc_an
 
 static uint64_t flags_of(const struct ipc_accept *accept)
 {
-    return (accept->body_8bit ? MESSAGE_8BIT : 0U) | (accept->smtputf8 ? MESSAGE_SMTPUTF8 : 0U) |
+    return (accept->body_8bit ? MESSAGE_8BIT : 0U) |
+           (accept->smtputf8 ? MESSAGE_SMTPUTF8 : 0U) |
            (accept->requiretls ? MESSAGE_REQUIRETLS : 0U) |
            (accept->ret & 3) << MESSAGE_RET_SHIFT |
            (accept->encrypt & 3) << MESSAGE_ENCRYPT_SHIFT |
@@ -95,7 +96,8 @@ static bool plan_recipient(struct keeper *keeper, const struct plan_question *as
     question.domain = domain;
     plan_ask(keeper, &question, verdict);
     apply_verdict(verdict, reports_failure, recipient);
-    if (domain->row.is_held && recipient->owes == 0 && !state_is_end((enum recipient_state)recipient->state)) {
+    if (domain->row.is_held && recipient->owes == 0 &&
+        !state_is_end((enum recipient_state)recipient->state)) {
         recipient->is_held = true;
         recipient->due_ms = RECIPIENT_NOT_DUE;
     }
@@ -205,7 +207,8 @@ static void refuse(struct keeper *keeper, struct task *task, const union ipc_any
     struct ipc_accept_result result = {
         .ask = message->accept.ask,
         .code = why->smtp_code != 0 ? why->smtp_code : 451,
-        .enhanced = slice_from_cstr(why->enhanced_cstr[0] != '\0' ? why->enhanced_cstr : "4.3.0"),
+        .enhanced =
+            slice_from_cstr(why->enhanced_cstr[0] != '\0' ? why->enhanced_cstr : "4.3.0"),
     };
 
     /* Words for strangers: file names and library errors stay in the log. */

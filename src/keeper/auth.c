@@ -19,9 +19,8 @@ enum {
 };
 
 /* Checked for names that do not exist: as costly as a real one, and nobody has its password. */
-static const char nobody_hash_cstr[] =
-    "$argon2id$v=19$m=65536,t=2,p=1$bm9ib2R5IGF0IGFsbCBoYQ$"
-    "c2goAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+static const char nobody_hash_cstr[] = "$argon2id$v=19$m=65536,t=2,p=1$bm9ib2R5IGF0IGFsbCBoYQ$"
+                                       "c2goAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 struct auth_pending {
     uint64_t peer, ask;

@@ -136,7 +136,8 @@ uint64_t control_find_message(struct control_output *output, const json_t *reque
     struct slice name = control_member(request, "message");
     uint64_t id = 0;
 
-    if (id_parse(name, &id) && id <= INT64_MAX && store_message_exists(output->keeper->store, id))
+    if (id_parse(name, &id) && id <= INT64_MAX &&
+        store_message_exists(output->keeper->store, id))
         return id;
     id = slice_find_byte(name, '@') < name.len ? search_header_id(output->keeper, name) : 0;
     if (id == 0)
@@ -201,7 +202,8 @@ static void refuse(struct keeper *keeper, struct task *task, const union ipc_any
 {
     struct ipc_control_result result = {
         .ask = message->control.ask,
-        .answer = S("{\"error\":\"nothing was changed: the database cannot be written now\"}\n")};
+        .answer =
+            S("{\"error\":\"nothing was changed: the database cannot be written now\"}\n")};
 
     (void)why;
     (void)peer_send(keeper, task->peer, IPC_CONTROL_RESULT, &result);

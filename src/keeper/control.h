@@ -16,8 +16,8 @@
 struct control_output {
     struct keeper *keeper;
     uint64_t peer, ask;
-    bool is_task;  /* inside of a batch: pieces leave after the commit */
-    bool is_lost;  /* the office does not take any more */
+    bool is_task; /* inside of a batch: pieces leave after the commit */
+    bool is_lost; /* the office does not take any more */
     struct buffer lines;
 };
 
@@ -46,6 +46,7 @@ uint64_t control_find_message(struct control_output *output, const json_t *reque
 /* A string member; empty when absent. */
 struct slice control_member(const json_t *request, const char *key_cstr);
 
+/* The office's `control`. */
 void control_take(struct keeper *keeper, struct peer *peer, enum ipc_type type,
                   const union ipc_any *message);
 

@@ -278,8 +278,8 @@ static void fail_unopened(struct keeper *keeper, struct job *job, const struct e
                       S("5.3.0"), S("the stored content cannot be opened"));
 }
 
-static void start_job(struct keeper *keeper, struct job *job, const struct store_message *message,
-                      struct slice sender)
+static void start_job(struct keeper *keeper, struct job *job,
+                      const struct store_message *message, struct slice sender)
 {
     struct err err = {0};
 
@@ -291,9 +291,8 @@ static void start_job(struct keeper *keeper, struct job *job, const struct store
         job->domain->working--;
         rest_items(keeper, job);
         job_free(keeper, &job);
-    } else if (!message->has_key ||
-               !spool_keyring_open(keeper->ring, &message->content, &job->deliver.data_key,
-                                   &err)) {
+    } else if (!message->has_key || !spool_keyring_open(keeper->ring, &message->content,
+                                                        &job->deliver.data_key, &err)) {
         if (!message->has_key)
             FAIL(&err, ERR_PERM, "its key is destroyed");
         map_take(&keeper->deliveries.jobs, job->id);

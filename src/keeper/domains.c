@@ -60,8 +60,7 @@ static struct domain *find_kept(struct keeper *keeper, struct slice name)
     struct domain *domain =
         map_get(&keeper->domains.by_name, domain_hash(&keeper->domains, name));
 
-    while (domain != NULL &&
-           !slice_equal_nocase(slice_from_cstr(domain->row.name_cstr), name))
+    while (domain != NULL && !slice_equal_nocase(slice_from_cstr(domain->row.name_cstr), name))
         domain = domain->next_same;
     return domain;
 }
@@ -155,7 +154,8 @@ void domain_learn(struct keeper *keeper, struct domain *domain, enum proof_level
         /* Weaker than before on ordinary mail is no judgement: secure mail will make one. */
         if (row->checked_ms != 0 && level < row->level)
             return;
-        if (level == row->level && row->checked_ms != 0 && now_ms - row->checked_ms < RENEW_MS &&
+        if (level == row->level && row->checked_ms != 0 &&
+            now_ms - row->checked_ms < RENEW_MS &&
             (row->lacking_ms == 0 || level < PROOF_VERIFIED))
             return;
         row->level = level;

@@ -14,13 +14,13 @@
 struct keeper;
 
 struct domain {
-    struct store_domain row; /* row.id 0: not in the database yet */
+    struct store_domain row;  /* row.id 0: not in the database yet */
     struct domain *next_same; /* another name with the same hash */
-    struct list ready;       /* struct item by its link */
-    struct list_link turn;   /* in the round of domains that have something ready */
-    size_t working;          /* jobs under way */
-    size_t window;           /* at most so many; 0 = none of its hosts was heard yet */
-    bool is_fresh;           /* its row is of the batch that runs */
+    struct list ready;        /* struct item by its link */
+    struct list_link turn;    /* in the round of domains that have something ready */
+    size_t working;           /* jobs under way */
+    size_t window;            /* at most so many; 0 = none of its hosts was heard yet */
+    bool is_fresh;            /* its row is of the batch that runs */
     struct domain *next_fresh;
 };
 

@@ -50,14 +50,14 @@ static void explain_one(struct control_output *output, struct slice account_name
                                      .domain = domain,
                                      .encrypt = wish},
              &verdict);
-    object = json_pack(
-        "{s:o,s:s,s:b,s:s,s:s,s:s,s:s}", "address", control_text(address), "method",
-        method_name(verdict.method), "secure", (int)verdict.is_secure, "rule", verdict.rule_cstr,
-        "reasons", verdict.reasons_cstr, "requirement",
-        proof_level_name(verdict.requirement.least), "tls",
-        domain_tls_name(domain == NULL || account == NULL
-                            ? DOMAIN_TLS_UNKNOWN
-                            : domain_tls_state(domain, account->proof_needed, clock_unix_ms())));
+    object = json_pack("{s:o,s:s,s:b,s:s,s:s,s:s,s:s}", "address", control_text(address),
+                       "method", method_name(verdict.method), "secure", (int)verdict.is_secure,
+                       "rule", verdict.rule_cstr, "reasons", verdict.reasons_cstr,
+                       "requirement", proof_level_name(verdict.requirement.least), "tls",
+                       domain_tls_name(domain == NULL || account == NULL
+                                           ? DOMAIN_TLS_UNKNOWN
+                                           : domain_tls_state(domain, account->proof_needed,
+                                                              clock_unix_ms())));
     control_line(output, object);
 }
 
@@ -65,8 +65,8 @@ void explain_answer(struct control_output *output, const json_t *request)
 {
     struct slice account_name = account_of(output->keeper, control_member(request, "from"));
     const json_t *to = json_object_get(request, "to"), *address;
-    unsigned wish = wish_of(plan_account(output->keeper, account_name),
-                            control_member(request, "subject"));
+    unsigned wish =
+        wish_of(plan_account(output->keeper, account_name), control_member(request, "subject"));
     size_t index;
 
     if (account_name.len == 0) {

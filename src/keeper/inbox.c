@@ -104,8 +104,7 @@ void inbox_put_own(struct keeper *keeper, const struct task_kind *kind, enum ipc
     put(keeper, kind, 0, type, message, context, (const uint64_t[3]){a, b, c});
 }
 
-void inbox_answer(struct keeper *keeper, uint64_t peer, enum ipc_type type,
-                  const void *message)
+void inbox_answer(struct keeper *keeper, uint64_t peer, enum ipc_type type, const void *message)
 {
     struct inbox *inbox = &keeper->inbox;
     size_t before = buffer_len(&inbox->answers);
@@ -114,8 +113,8 @@ void inbox_answer(struct keeper *keeper, uint64_t peer, enum ipc_type type,
         return;
     if (inbox->answer_count == inbox->answer_cap) {
         inbox->answer_cap = inbox->answer_cap == 0 ? 64 : inbox->answer_cap * 2;
-        inbox->answer_list = realloc(inbox->answer_list,
-                                     inbox->answer_cap * sizeof *inbox->answer_list);
+        inbox->answer_list =
+            realloc(inbox->answer_list, inbox->answer_cap * sizeof *inbox->answer_list);
         must(inbox->answer_list != NULL);
     }
     must(ipc_pack(type, message, &inbox->answers));

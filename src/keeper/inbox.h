@@ -84,7 +84,7 @@ struct inbox {
     size_t change_count;
     int64_t room_checked_ms; /* loop clock */
     bool has_room;
-    bool is_failing;         /* the last commit failed */
+    bool is_failing; /* the last commit failed */
     uint64_t batches, tasks_done, last_batch, largest_batch, failures;
 };
 

@@ -40,8 +40,8 @@ static void test_one_message_leaves_in_two_forms(void **state)
     (void)state;
     stand_open(&stand, "");
     stand_outcome(&stand, "plain.test", OUTCOME_NOT_PROVED, PROOF_NONE);
-    message =
-        stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test b@good.test c@plain.test"});
+    message = stand_submit(
+        &stand, &(struct stand_mail){.to_cstr = "a@good.test b@good.test c@plain.test"});
     stand_wait(&stand, &stand.delivered, 4); /* two, the missed proof, the notice */
     stand_run(&stand, 100);
     assert_int_equal(stand_state(&stand, message, 0), STATE_DELIVERED);
@@ -370,10 +370,11 @@ static void test_nothing_at_rest_names_anybody(void **state)
     stand_open(&stand, "");
     stand_outcome(&stand, "portal.test", OUTCOME_NOT_PROVED, PROOF_NONE);
     stand_outcome(&stand, "bad.test", OUTCOME_PERMANENT, PROOF_VERIFIED);
-    stand_submit(&stand, &(struct stand_mail){.to_cstr = "canary1@good.test canary2@portal.test "
-                                                         "canary3@bad.test",
-                                              .answer_cstr = "canary-answer",
-                                              .envid_cstr = "canary-envid"});
+    stand_submit(&stand,
+                 &(struct stand_mail){.to_cstr = "canary1@good.test canary2@portal.test "
+                                                 "canary3@bad.test",
+                                      .answer_cstr = "canary-answer",
+                                      .envid_cstr = "canary-envid"});
     stand_wait(&stand, &stand.delivered, 5);
     stand_run(&stand, 100);
     assert_false(state_holds(&stand, "canary"));

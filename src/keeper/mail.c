@@ -120,7 +120,8 @@ static bool ask_for_mail(struct keeper *keeper, const struct store_message *mess
     question.enhanced = slice_from_cstr(finding.enhanced_cstr);
     question.mx = slice_from_cstr(finding.mx_cstr);
     question.until_ms = message->accepted_ms + keeper->settings->delivery.expire_ms;
-    if (what == OWES_RECEIPT && store_portal_get(keeper->store, message->id, row->number, &copy)) {
+    if (what == OWES_RECEIPT &&
+        store_portal_get(keeper->store, message->id, row->number, &copy)) {
         question.at_ms = copy.revealed_ms;
         explicit_bzero(&copy, sizeof copy);
     }
@@ -173,17 +174,16 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *a
         return;
     }
     if ((row.owes & (unsigned)what) != 0) {
-        accept_write_own(keeper,
-                         &(struct accept_own){.message = ask->b,
-                                              .kind = mail_kind(what),
-                                              .account = message.account,
-                                              .to = slice_from_cstr(to_cstr),
-                                              .header_id = answer->mail_made.header_id,
-                                              .content = &answer->mail_made.content,
-                                              .parent = ask->message,
-                                              .parent_number = ask->number,
-                                              .about_secure =
-                                                  (row.flags & RECIPIENT_SECURE) != 0});
+        accept_write_own(
+            keeper, &(struct accept_own){.message = ask->b,
+                                         .kind = mail_kind(what),
+                                         .account = message.account,
+                                         .to = slice_from_cstr(to_cstr),
+                                         .header_id = answer->mail_made.header_id,
+                                         .content = &answer->mail_made.content,
+                                         .parent = ask->message,
+                                         .parent_number = ask->number,
+                                         .about_secure = (row.flags & RECIPIENT_SECURE) != 0});
         id_write(ask->b, id_text);
         texts[0] = slice_from_cstr(what == OWES_RECEIPT   ? "receipt"
                                    : what == OWES_FAILURE ? "failure report"

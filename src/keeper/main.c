@@ -49,9 +49,10 @@ static void on_end(struct role *role)
 
 int keeper_main(unsigned index)
 {
-    static const struct role_hooks hooks = {
-        .on_configure = on_configure, .on_drain = on_drain, .on_end = on_end,
-        .on_attach = on_attach};
+    static const struct role_hooks hooks = {.on_configure = on_configure,
+                                            .on_drain = on_drain,
+                                            .on_end = on_end,
+                                            .on_attach = on_attach};
     struct main main_part = {0};
 
     return role_run(ROLE_KEEPER, index, &hooks, &main_part);

@@ -148,8 +148,8 @@ void peers_attach(struct keeper *keeper, enum ipc_role role, unsigned index, int
     }
     peer = calloc(1, sizeof *peer);
     must(peer != NULL);
-    *peer = (struct peer){
-        .keeper = keeper, .id = ++peers->last_id, .role = role, .index = index};
+    *peer =
+        (struct peer){.keeper = keeper, .id = ++peers->last_id, .role = role, .index = index};
     peer->channel = ipc_channel_new(keeper->loop, fd, on_message, on_closed, peer);
     insert(peers, peer);
     LOG(LOG_DEBUG, "keeper.peer_attached", log_cstr("peer", role_name(role)),

@@ -23,6 +23,7 @@ struct plan_question {
     bool is_replan;
 };
 
+/* Gather the facts and judge. */
 void plan_ask(struct keeper *keeper, const struct plan_question *question,
               struct verdict *verdict_out);
 

@@ -73,10 +73,8 @@ static void refuse_mail(struct keeper *keeper, struct task *task, const union ip
         log_cstr("why", why->text_cstr));
 }
 
-static const struct task_kind kind_code_mail = {.name_cstr = "code_mail",
-                                                .prepare = prepare_mail,
-                                                .run = run_mail,
-                                                .refuse = refuse_mail};
+static const struct task_kind kind_code_mail = {
+    .name_cstr = "code_mail", .prepare = prepare_mail, .run = run_mail, .refuse = refuse_mail};
 
 static void on_made(struct keeper *keeper, const struct ask *ask, enum ipc_type type,
                     const union ipc_any *answer)
@@ -146,8 +144,7 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *m
     struct portal_link link;
 
     /* A link that does not open gets the same words. */
-    if (portal_link_find(keeper, wish->lookup, &link) &&
-        link.copy.proof == READER_PROOF_CODE) {
+    if (portal_link_find(keeper, wish->lookup, &link) && link.copy.proof == READER_PROOF_CODE) {
         if (now_ms - link.copy.codes_ms >= CODES_WINDOW_MS) {
             link.copy.codes_ms = now_ms;
             link.copy.codes = 0;

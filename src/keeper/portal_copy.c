@@ -98,8 +98,7 @@ static void fill_question(struct keeper *keeper, const struct store_message *mes
 static bool ask_for_copy(struct keeper *keeper, const struct store_message *message,
                          const struct store_recipient *row, struct err *err)
 {
-    struct ask ask = {
-        .on_answer = on_made, .message = message->id, .number = row->number};
+    struct ask ask = {.on_answer = on_made, .message = message->id, .number = row->number};
     struct ipc_make_portal_copy question = {.notice_message = keeper_next_id(keeper)};
     struct portal_proof proof;
     char sender_cstr[ADDRESS_MAX_BYTES + 1], recipient_cstr[ADDRESS_MAX_BYTES + 1];
@@ -355,8 +354,7 @@ void portal_notice_sent(struct keeper *keeper, uint64_t message_id, uint64_t num
     if (results_reports(&row, message.sender != 0 && message.kind == KIND_SUBMITTED,
                         OWES_SUCCESS))
         row.owes |= OWES_SUCCESS;
-    row.due_ms =
-        row.owes != 0 ? schedule_stamp(keeper, clock_unix_ms()) : copy.expires_ms;
+    row.due_ms = row.owes != 0 ? schedule_stamp(keeper, clock_unix_ms()) : copy.expires_ms;
     explicit_bzero(&copy, sizeof copy);
     story = story_message_of(&message);
     story_move(keeper, &story, &row, MOVE_NOTICE_SENT);

@@ -144,7 +144,8 @@ static const struct task_kind kind_hashed = {.name_cstr = "answer_hashed",
 static void on_hashed(struct keeper *keeper, const struct ask *ask, enum ipc_type type,
                       const union ipc_any *message)
 {
-    struct typed_answer *typed = (struct typed_answer *)map_take(&keeper->sessions.typed, ask->a);
+    struct typed_answer *typed =
+        (struct typed_answer *)map_take(&keeper->sessions.typed, ask->a);
 
     if (typed == NULL)
         return;
@@ -233,7 +234,8 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *m
         request->typed.len > TYPED_MAX_BYTES)
         answer(keeper, task->peer, request->ask, PORTAL_ABSENT, 0, 0);
     else if (link.copy.locked_ms > now_ms)
-        answer(keeper, task->peer, request->ask, PORTAL_LOCKED, link.copy.locked_ms - now_ms, 0);
+        answer(keeper, task->peer, request->ask, PORTAL_LOCKED, link.copy.locked_ms - now_ms,
+               0);
     else if (wait_ms > 0)
         answer(keeper, task->peer, request->ask, PORTAL_LOCKED, wait_ms, 0);
     else

@@ -9,8 +9,10 @@
 
 #include "keeper/peers.h"
 
+/* Mail a fresh code to the recipient, within limits. */
 void portal_take_send_code(struct keeper *keeper, struct peer *peer, enum ipc_type type,
                            const union ipc_any *message);
+/* Check what the reader typed; a session when it is right. */
 void portal_take_prove(struct keeper *keeper, struct peer *peer, enum ipc_type type,
                        const union ipc_any *message);
 

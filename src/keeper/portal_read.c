@@ -135,8 +135,8 @@ void portal_send_opened(struct keeper *keeper, uint64_t peer, uint64_t ask,
     if (slice_to_cstr(store_address_get(keeper->store, link->message.sender), sender_cstr,
                       sizeof sender_cstr))
         opened.sender = slice_from_cstr(sender_cstr);
-    if (slice_to_cstr(store_address_get(keeper->store, link->recipient.address),
-                      recipient_cstr, sizeof recipient_cstr))
+    if (slice_to_cstr(store_address_get(keeper->store, link->recipient.address), recipient_cstr,
+                      sizeof recipient_cstr))
         opened.recipient = slice_from_cstr(recipient_cstr);
     send(keeper, peer, IPC_PORTAL_OPENED, &opened);
     secret_wipe(&opened.share);
@@ -220,8 +220,8 @@ static void run_event(struct keeper *keeper, struct task *task, const union ipc_
     } else {
         snprintf(part_cstr, sizeof part_cstr, "%llu", (unsigned long long)event->part);
         texts[1] = slice_from_cstr(part_cstr);
-        story_tell(keeper, link.copy.message, (int64_t)link.copy.number,
-                   EVENT_ATTACHMENT_TAKEN, texts, 2);
+        story_tell(keeper, link.copy.message, (int64_t)link.copy.number, EVENT_ATTACHMENT_TAKEN,
+                   texts, 2);
         answer_done(keeper, task->peer, event->ask, PORTAL_OK);
     }
     portal_link_wipe(&link);
@@ -247,8 +247,8 @@ void portal_take_event(struct keeper *keeper, struct peer *peer, enum ipc_type t
 
 /* ---- reply ---- */
 
-static bool prepare_reply(struct keeper *keeper, struct task *task, const union ipc_any *message,
-                          struct err *err)
+static bool prepare_reply(struct keeper *keeper, struct task *task,
+                          const union ipc_any *message, struct err *err)
 {
     (void)task;
     return spool_sync(keeper->queue_syncer, &message->portal_reply.content, err);

@@ -86,8 +86,8 @@ static void test_a_notice_bounces_to_us_and_fails_the_recipient(void **state)
     snprintf(to_cstr, sizeof to_cstr, "%s", stand.last_from_cstr);
     /* A wrong code in the address is no address of ours. */
     to_cstr[25] = to_cstr[25] == 'a' ? 'b' : 'a';
-    stand_submit(&stand,
-                 &(struct stand_mail){.to_cstr = to_cstr, .kind = KIND_BOUNCE, .from_cstr = ""});
+    stand_submit(
+        &stand, &(struct stand_mail){.to_cstr = to_cstr, .kind = KIND_BOUNCE, .from_cstr = ""});
     stand_wait(&stand, &stand.refused, 1);
     assert_int_equal(stand.last_code, 550);
     stand_submit(&stand, &(struct stand_mail){.to_cstr = stand.last_from_cstr,

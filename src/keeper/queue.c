@@ -48,13 +48,14 @@ static bool list_row(struct control_output *output, const struct store_due *due)
         !store_recipient_get(keeper->store, due->message, due->number, &row) ||
         !is_waiting(&row))
         return false;
-    object = json_pack("{s:o,s:I,s:s,s:s,s:I,s:b,s:I}", "message", control_id(due->message),
-                       "number", (json_int_t)due->number, "state",
-                       schedule_is_working(keeper, due->message, due->number)
-                           ? "sending"
-                           : state_name((enum recipient_state)row.state),
-                       "method", method_name(row.method), "attempts", (json_int_t)row.attempts,
-                       "held", (int)row.is_held, "accepted_ms", (json_int_t)message.accepted_ms);
+    object =
+        json_pack("{s:o,s:I,s:s,s:s,s:I,s:b,s:I}", "message", control_id(due->message),
+                  "number", (json_int_t)due->number, "state",
+                  schedule_is_working(keeper, due->message, due->number)
+                      ? "sending"
+                      : state_name((enum recipient_state)row.state),
+                  "method", method_name(row.method), "attempts", (json_int_t)row.attempts,
+                  "held", (int)row.is_held, "accepted_ms", (json_int_t)message.accepted_ms);
     control_set_text(object, "header_id", message.header_id);
     control_set_text(object, "address", store_address_get(keeper->store, row.address));
     domain = domain_get(keeper, row.domain);
@@ -113,8 +114,9 @@ void queue_answer(struct control_output *output, const json_t *request)
     for (int is_held = 0; is_held < 2; is_held++) {
         after = (struct store_due){0};
         while (listed < LIST_MAX && !control_is_lost(output) &&
-               (count = is_held ? store_recipient_held(store, &after, page, PAGE)
-                                : store_recipient_due(store, &after, INT64_MAX, page, PAGE)) > 0) {
+               (count = is_held
+                            ? store_recipient_held(store, &after, page, PAGE)
+                            : store_recipient_due(store, &after, INT64_MAX, page, PAGE)) > 0) {
             for (size_t i = 0; i < count && listed < LIST_MAX; i++)
                 listed += fits(&filter, &page[i]) && list_row(output, &page[i]) ? 1 : 0;
             after = page[count - 1];
@@ -224,9 +226,9 @@ static uint64_t change_domain(struct keeper *keeper, uint64_t domain, bool is_he
     uint64_t changed = 0;
     size_t count;
 
-    while ((count = is_held
-                        ? store_recipient_held(keeper->store, &after, page, PAGE)
-                        : store_recipient_due(keeper->store, &after, until_ms, page, PAGE)) > 0) {
+    while ((count = is_held ? store_recipient_held(keeper->store, &after, page, PAGE)
+                            : store_recipient_due(keeper->store, &after, until_ms, page,
+                                                  PAGE)) > 0) {
         for (size_t i = 0; i < count; i++)
             if (fits(&filter, &page[i]))
                 changed += change_one(keeper, page[i].message, page[i].number, change) ? 1 : 0;
@@ -237,11 +239,12 @@ static uint64_t change_domain(struct keeper *keeper, uint64_t domain, bool is_he
     return changed;
 }
 
-static uint64_t apply(struct keeper *keeper, struct slice what, const struct queue_filter *filter)
+static uint64_t apply(struct keeper *keeper, struct slice what,
+                      const struct queue_filter *filter)
 {
     bool is_hold = slice_equal(what, S("hold")), is_release = slice_equal(what, S("release"));
-    change_fn *change = is_hold      ? hold_row
-                        : is_release ? release_row
+    change_fn *change = is_hold                         ? hold_row
+                        : is_release                    ? release_row
                         : slice_equal(what, S("retry")) ? retry_row
                                                         : purge_row;
     struct domain *domain;

@@ -47,8 +47,8 @@ void replan_write(struct keeper *keeper, struct store_recipient *row)
                  .about_secure = (message.flags & MESSAGE_ABOUT_SECURE) != 0,
                  .is_replan = row->unproved_ms != 0},
              &verdict);
-    has_sender = message.sender != 0 &&
-                 (message.kind == KIND_SUBMITTED || message.kind == KIND_INBOUND);
+    has_sender =
+        message.sender != 0 && (message.kind == KIND_SUBMITTED || message.kind == KIND_INBOUND);
     row->method = verdict.method;
     row->requirement = verdict.requirement;
     row->reasons = slice_from_cstr(verdict.reasons_cstr);
@@ -57,9 +57,10 @@ void replan_write(struct keeper *keeper, struct store_recipient *row)
     row->flags |= RECIPIENT_REPLANNED | (verdict.is_secure ? RECIPIENT_SECURE : 0U);
     if (verdict.method == METHOD_FAIL && results_reports(row, has_sender, OWES_FAILURE))
         row->owes |= OWES_FAILURE;
-    row->due_ms = verdict.method == METHOD_DROP || (verdict.method == METHOD_FAIL && row->owes == 0)
-                      ? RECIPIENT_NOT_DUE
-                      : schedule_stamp(keeper, clock_unix_ms());
+    row->due_ms =
+        verdict.method == METHOD_DROP || (verdict.method == METHOD_FAIL && row->owes == 0)
+            ? RECIPIENT_NOT_DUE
+            : schedule_stamp(keeper, clock_unix_ms());
     store_recipient_put(keeper->store, row);
     texts[0] = slice_from_cstr(method_name(verdict.method));
     texts[1] = row->reasons;

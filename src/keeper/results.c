@@ -23,7 +23,8 @@ int64_t retry_delay_ms(unsigned attempts, int64_t first_ms, int64_t max_ms, uint
     return delay_ms - delay_ms / 4 + (int64_t)(random % (uint64_t)(delay_ms / 2 + 1));
 }
 
-bool results_reports(const struct store_recipient *row, bool has_sender, enum recipient_owes what)
+bool results_reports(const struct store_recipient *row, bool has_sender,
+                     enum recipient_owes what)
 {
     if (!has_sender || (row->notify & 1) != 0)
         return false;
@@ -42,7 +43,8 @@ bool results_reports(const struct store_recipient *row, bool has_sender, enum re
 
 /* ---- after the commit ---- */
 
-static void after_done(struct keeper *keeper, uint64_t message, uint64_t number, uint64_t unused)
+static void after_done(struct keeper *keeper, uint64_t message, uint64_t number,
+                       uint64_t unused)
 {
     (void)unused;
     schedule_done(keeper, message, number);
@@ -83,8 +85,8 @@ struct evidence {
     char code_cstr[NUMBER_TEXT_SIZE], again_cstr[NUMBER_TEXT_SIZE];
 };
 
-static void fill_evidence(const struct ipc_delivered *delivered, const struct ipc_result *result,
-                          struct evidence *evidence_out)
+static void fill_evidence(const struct ipc_delivered *delivered,
+                          const struct ipc_result *result, struct evidence *evidence_out)
 {
     struct slice *at = evidence_out->texts;
     enum proof_level level =
@@ -244,8 +246,7 @@ static void run_results(struct keeper *keeper, struct task *task, const union ip
 {
     const struct ipc_delivered *delivered = &message->delivered;
     const struct job *job = task->context;
-    enum domain_tls before =
-        domain_tls_state(job->domain, job->proof_needed, clock_unix_ms());
+    enum domain_tls before = domain_tls_state(job->domain, job->proof_needed, clock_unix_ms());
 
     /* Also when a route was taken: that is the way that this domain's mail goes. */
     if (has_delivered(delivered) && delivered->level < PROOF_COUNT)

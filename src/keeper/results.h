@@ -28,6 +28,7 @@ void results_settle(struct keeper *keeper, const struct store_recipient *row);
 /* Inside of a batch: nothing is left to do for this item, or its row has gone. */
 void results_forget(struct keeper *keeper, uint64_t message, uint64_t number);
 /* True when a failure of this recipient is reported to the sender. */
-bool results_reports(const struct store_recipient *row, bool has_sender, enum recipient_owes what);
+bool results_reports(const struct store_recipient *row, bool has_sender,
+                     enum recipient_owes what);
 
 #endif

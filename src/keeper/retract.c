@@ -77,8 +77,7 @@ static void take_back(struct keeper *keeper, const struct store_message *message
     row->is_held = false;
     /* A receipt that is still owed is true, whatever came after. */
     row->owes &= OWES_RECEIPT;
-    row->due_ms =
-        row->owes != 0 ? schedule_stamp(keeper, clock_unix_ms()) : RECIPIENT_NOT_DUE;
+    row->due_ms = row->owes != 0 ? schedule_stamp(keeper, clock_unix_ms()) : RECIPIENT_NOT_DUE;
     if (story_move(keeper, &story, row, MOVE_RETRACT) &&
         !schedule_is_working(keeper, row->message, row->number))
         results_settle(keeper, row);

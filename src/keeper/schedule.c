@@ -207,7 +207,8 @@ static size_t take_page(struct keeper *keeper, int64_t until_ms)
 {
     struct schedule *schedule = &keeper->schedule;
     struct store_due page[PAGE_ROWS];
-    size_t count = store_recipient_due(keeper->store, &schedule->loaded, until_ms, page, PAGE_ROWS);
+    size_t count =
+        store_recipient_due(keeper->store, &schedule->loaded, until_ms, page, PAGE_ROWS);
 
     for (size_t i = 0; i < count; i++) {
         struct domain *domain = domain_get(keeper, page[i].domain);

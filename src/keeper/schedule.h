@@ -31,10 +31,10 @@ struct item {
 };
 
 struct schedule {
-    struct map items;      /* by a hash of message and number */
+    struct map items; /* by a hash of message and number */
     size_t count, items_max;
-    struct list turns;     /* domains with something ready */
-    struct list waiting;   /* items that wait for a scribe, or rest */
+    struct list turns;       /* domains with something ready */
+    struct list waiting;     /* items that wait for a scribe, or rest */
     struct store_due loaded; /* everything due up to here is in the window, or was */
     bool is_all_loaded;      /* … and nothing due now is left on disk */
     bool is_paused;          /* no work is given out: draining */

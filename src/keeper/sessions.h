@@ -22,11 +22,11 @@ struct session {
 };
 
 struct sessions {
-    struct map by_id;          /* by the first 8 bytes */
+    struct map by_id; /* by the first 8 bytes */
     size_t count;
     struct map fetched;        /* links that were looked at since the start, for the story */
     struct throttle by_client; /* wrong proofs */
-    struct map typed;          /* answers that a scribe hashes now, by number: see portal_prove.c */
+    struct map typed; /* answers that a scribe hashes now, by number: see portal_prove.c */
     uint64_t last_typed;
 };
 

@@ -14,7 +14,8 @@ static const char settings_cstr[] =
     "state = \"%s/state\"\nmaster_key = \"%s/master.key\"\n"
     "account \"clinic\" {\n  organisation = \"The Clinic\"\n"
     "  notice_from = \"Clinic <secure@clinic.test>\"\n"
-    "  recipient \"asked@portal.test\" { question = \"Pet?\" answer = \"Rex\" proof = answer }\n"
+    "  recipient \"asked@portal.test\" { question = \"Pet?\" answer = \"Rex\" proof = answer "
+    "}\n"
     "}\n"
     "domain \"clinic.test\" { account = \"clinic\" next_hop = \"inside.clinic.test\" }\n"
     "user \"clerk@clinic.test\" { account = clinic password = \"$argon2id$v=19$m=65536,t=2,p=1$"
@@ -74,8 +75,8 @@ static void on_deliver(struct stand *stand, const struct ipc_deliver *deliver)
 
 struct content_ref stand_content(struct stand *stand, enum spool_kind kind, struct slice plain)
 {
-    struct spool_message *message = spool_message_begin(
-        kind == SPOOL_QUEUE ? stand->queue_writer : stand->portal_writer);
+    struct spool_message *message =
+        spool_message_begin(kind == SPOOL_QUEUE ? stand->queue_writer : stand->portal_writer);
     struct content_ref ref;
     struct err err = {0};
 
@@ -184,7 +185,8 @@ static void on_portal(void *context, struct ipc_channel *channel, enum ipc_type 
     }
     if (type == IPC_PORTAL_OPENED) {
         stand->opened = message->portal_opened;
-        must(slice_to_cstr(message->portal_opened.recipient, stand->opened_recipient_cstr, 256));
+        must(
+            slice_to_cstr(message->portal_opened.recipient, stand->opened_recipient_cstr, 256));
         must(slice_to_cstr(message->portal_opened.sender, stand->opened_sender_cstr, 256));
         if (message->portal_opened.session.len == 32)
             memcpy(stand->session, message->portal_opened.session.at, 32);
@@ -285,8 +287,7 @@ void stand_open(struct stand *stand, const char *more_cstr)
         fprintf(stderr, "settings: %s\n", err.text_cstr);
         abort();
     }
-    settings_file_put(stand->settings,
-                      slice_from_cstr(stand->settings->master_key.path_cstr),
+    settings_file_put(stand->settings, slice_from_cstr(stand->settings->master_key.path_cstr),
                       slice_from_cstr(key_cstr));
     stand->loop = loop_new();
     stand_start(stand);
@@ -371,8 +372,8 @@ uint64_t stand_submit(struct stand *stand, const struct stand_mail *mail)
         .kind = mail->kind,
         .account = S("clinic"),
         .user = S("clerk@clinic.test"),
-        .mail_from = slice_from_cstr(mail->from_cstr == NULL ? "clerk@clinic.test"
-                                                             : mail->from_cstr),
+        .mail_from =
+            slice_from_cstr(mail->from_cstr == NULL ? "clerk@clinic.test" : mail->from_cstr),
         .envid = slice_from_cstr(mail->envid_cstr),
         .received_by = S("ESMTPSA TLSv1.3 from 192.0.2.9"),
         .header_id = S("original@clinic.test"),
@@ -390,7 +391,8 @@ uint64_t stand_submit(struct stand *stand, const struct stand_mail *mail)
         must(ipc_list_append(&list, IPC_RECIPIENT, &item));
     }
     accept.recipients = buffer_view(&list);
-    accept.content = stand_content(stand, SPOOL_QUEUE, S("Subject: canary-subject\r\n\r\nx\r\n"));
+    accept.content =
+        stand_content(stand, SPOOL_QUEUE, S("Subject: canary-subject\r\n\r\nx\r\n"));
     must(ipc_send(stand->smtpd, IPC_ACCEPT, &accept));
     buffer_deinit(&list);
     return accept.message;

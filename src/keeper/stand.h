@@ -32,8 +32,8 @@ struct stand {
     size_t outcome_count;
     /* What was seen. */
     uint64_t accepted, refused, delivered, code_mails;
-    unsigned last_code;             /* of accept_result */
-    struct ipc_deliver last_job;    /* numbers only; texts below */
+    unsigned last_code;          /* of accept_result */
+    struct ipc_deliver last_job; /* numbers only; texts below */
     char last_from_cstr[256], last_to_cstr[256], last_domain_cstr[64], last_mail_cstr[64];
     char mail_to_cstr[256], mail_detail_cstr[1100];
     unsigned last_mail_kind;
@@ -70,8 +70,7 @@ void stand_outcome(struct stand *stand, const char *domain_cstr, enum delivery_o
                    enum proof_level level);
 
 /* Seal content; the kind's segment. */
-struct content_ref stand_content(struct stand *stand, enum spool_kind kind,
-                                 struct slice plain);
+struct content_ref stand_content(struct stand *stand, enum spool_kind kind, struct slice plain);
 /* Submit a message from clerk@clinic.test: recipients separated by spaces; returns its id. */
 struct stand_mail {
     const char *to_cstr, *answer_cstr, *envid_cstr;

@@ -32,15 +32,15 @@ enum recipient_state {
 };
 
 enum recipient_move {
-    MOVE_PLAN,            /* the planner chose a method (first, or anew after lost proof) */
-    MOVE_DROP,            /* … to drop */
-    MOVE_SENT,            /* 2xx after end of data */
-    MOVE_LATER,           /* no success, not the end */
-    MOVE_FAIL,            /* no success ever: 5xx, too old, no method left */
-    MOVE_COPY,            /* the portal copy is made, the notice accepted */
-    MOVE_NOTICE_SENT,     /* the notice was delivered */
-    MOVE_NOTICE_FAIL,     /* the notice failed, at once or as a bounce later */
-    MOVE_REVEAL,          /* shown to the reader */
+    MOVE_PLAN,        /* the planner chose a method (first, or anew after lost proof) */
+    MOVE_DROP,        /* … to drop */
+    MOVE_SENT,        /* 2xx after end of data */
+    MOVE_LATER,       /* no success, not the end */
+    MOVE_FAIL,        /* no success ever: 5xx, too old, no method left */
+    MOVE_COPY,        /* the portal copy is made, the notice accepted */
+    MOVE_NOTICE_SENT, /* the notice was delivered */
+    MOVE_NOTICE_FAIL, /* the notice failed, at once or as a bounce later */
+    MOVE_REVEAL,      /* shown to the reader */
     MOVE_EXPIRE,
     MOVE_RETRACT,
     MOVE_PURGE, /* the operator removed it from the queue */

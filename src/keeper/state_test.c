@@ -11,14 +11,15 @@
 /* Every state with every move: one letter for the state after, '.' for not allowed. */
 static const struct {
     enum recipient_state state;
-    const char *after_cstr; /* plan drop sent later fail copy notice nfail reveal expire retract purge */
+    const char *
+        after_cstr; /* plan drop sent later fail copy notice nfail reveal expire retract purge */
 } table[] = {
-    {STATE_NONE, "............"},     {STATE_ACCEPTED, "pX..F.....Tx"},
-    {STATE_PLANNED, "pXDdFn....Tx"},  {STATE_DEFERRED, "pXDdFn....Tx"},
+    {STATE_NONE, "............"},      {STATE_ACCEPTED, "pX..F.....Tx"},
+    {STATE_PLANNED, "pXDdFn....Tx"},   {STATE_DEFERRED, "pXDdFn....Tx"},
     {STATE_NOTIFYING, "......NFRETx"}, {STATE_NOTIFIED, ".......FRETx"},
-    {STATE_REVEALED, "........RETx"}, {STATE_DELIVERED, "............"},
-    {STATE_FAILED, "............"},   {STATE_DROPPED, "............"},
-    {STATE_EXPIRED, "............"},  {STATE_RETRACTED, "............"},
+    {STATE_REVEALED, "........RETx"},  {STATE_DELIVERED, "............"},
+    {STATE_FAILED, "............"},    {STATE_DROPPED, "............"},
+    {STATE_EXPIRED, "............"},   {STATE_RETRACTED, "............"},
     {STATE_DELETED, "............"},
 };
 

@@ -16,10 +16,9 @@ static json_t *roles_of(struct keeper *keeper)
     for (size_t i = 0; i < keeper->peers.count; i++) {
         const struct peer *peer = keeper->peers.all[i];
 
-        json_array_append_new(roles,
-                              json_pack("{s:s,s:I,s:I}", "role", role_name(peer->role), "index",
-                                        (json_int_t)peer->index, "working",
-                                        (json_int_t)peer->working));
+        json_array_append_new(roles, json_pack("{s:s,s:I,s:I}", "role", role_name(peer->role),
+                                               "index", (json_int_t)peer->index, "working",
+                                               (json_int_t)peer->working));
     }
     return roles;
 }
@@ -72,8 +71,8 @@ void domains_answer(struct control_output *output, const json_t *request)
         struct domain domain = {.row = row};
         json_t *object = json_pack(
             "{s:s,s:s,s:s,s:b}", "domain", row.name_cstr, "tls",
-            domain_tls_name(domain_tls_state(&domain, PROOF_VERIFIED, clock_unix_ms())), "level",
-            proof_level_name(row.level), "held", (int)row.is_held);
+            domain_tls_name(domain_tls_state(&domain, PROOF_VERIFIED, clock_unix_ms())),
+            "level", proof_level_name(row.level), "held", (int)row.is_held);
 
         control_set_text(object, "mx", slice_from_cstr(mx_cstr));
         control_set_text(object, "detail", slice_from_cstr(detail_cstr));

@@ -65,8 +65,8 @@ static void release(struct keeper *keeper, const struct story_message *message, 
         store_message_end(keeper->store, message->id);
         is_shredded = true;
     } else {
-        is_shredded =
-            store_message_release(keeper->store, message->id, needs_less ? 1 : 0, has_ended ? 1 : 0);
+        is_shredded = store_message_release(keeper->store, message->id, needs_less ? 1 : 0,
+                                            has_ended ? 1 : 0);
     }
     if (is_shredded)
         inbox_count_segment(keeper, SPOOL_QUEUE, message->segment, -1);

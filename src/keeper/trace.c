@@ -11,11 +11,16 @@ enum { MESSAGES_MAX = 1000, PAGE = 200 };
 static const char *kind_name(uint64_t kind)
 {
     static const char *const names[KIND_COUNT] = {
-        [KIND_SUBMITTED] = "submitted",     [KIND_INBOUND] = "inbound",
-        [KIND_BOUNCE] = "bounce",           [KIND_NOTICE] = "notice",
-        [KIND_CODE] = "code",               [KIND_RECEIPT] = "receipt",
-        [KIND_REPLY] = "reply",             [KIND_DSN_FAILURE] = "failure_report",
-        [KIND_DSN_DELAY] = "delay_report",  [KIND_DSN_SUCCESS] = "success_report",
+        [KIND_SUBMITTED] = "submitted",
+        [KIND_INBOUND] = "inbound",
+        [KIND_BOUNCE] = "bounce",
+        [KIND_NOTICE] = "notice",
+        [KIND_CODE] = "code",
+        [KIND_RECEIPT] = "receipt",
+        [KIND_REPLY] = "reply",
+        [KIND_DSN_FAILURE] = "failure_report",
+        [KIND_DSN_DELAY] = "delay_report",
+        [KIND_DSN_SUCCESS] = "success_report",
     };
 
     return kind < KIND_COUNT ? names[kind] : "unknown";
@@ -44,7 +49,8 @@ static json_t *event_object(const struct store_event *event)
     json_t *object = json_pack("{s:I,s:s}", "at_ms", (json_int_t)id_time_ms(event->id), "event",
                                words == NULL ? "unknown" : words->name_cstr);
 
-    for (size_t i = 0; words != NULL && i < EVENT_TEXTS_MAX && words->texts_cstr[i] != NULL; i++)
+    for (size_t i = 0; words != NULL && i < EVENT_TEXTS_MAX && words->texts_cstr[i] != NULL;
+         i++)
         set_event_text(object, words->texts_cstr[i], event->texts[i]);
     return object;
 }
@@ -85,13 +91,13 @@ static json_t *recipient_object(struct keeper *keeper, uint64_t message, uint64_
 
     if (!store_recipient_get(keeper->store, message, number, &row))
         return NULL;
-    object = json_pack(
-        "{s:I,s:s,s:s,s:b,s:b,s:I}", "number", (json_int_t)number, "state",
-        is_working && state_needs_content((enum recipient_state)row.state)
-            ? "sending"
-            : state_name((enum recipient_state)row.state),
-        "method", method_name(row.method), "secure", (row.flags & RECIPIENT_SECURE) != 0, "held",
-        (int)row.is_held, "attempts", (json_int_t)row.attempts);
+    object = json_pack("{s:I,s:s,s:s,s:b,s:b,s:I}", "number", (json_int_t)number, "state",
+                       is_working && state_needs_content((enum recipient_state)row.state)
+                           ? "sending"
+                           : state_name((enum recipient_state)row.state),
+                       "method", method_name(row.method), "secure",
+                       (row.flags & RECIPIENT_SECURE) != 0, "held", (int)row.is_held,
+                       "attempts", (json_int_t)row.attempts);
     control_set_text(object, "reasons", row.reasons);
     control_set_text(object, "address",
                      row.spelled.len > 0 ? row.spelled
@@ -118,10 +124,10 @@ static void write_message(struct control_output *output, uint64_t id)
         return;
     }
     count = message.recipients;
-    object = json_pack("{s:o,s:s,s:I,s:I}", "message", control_id(id), "kind",
-                       kind_name(message.kind), "bytes",
-                       (json_int_t)message.content.plain_bytes, "accepted_ms",
-                       (json_int_t)message.accepted_ms);
+    object =
+        json_pack("{s:o,s:s,s:I,s:I}", "message", control_id(id), "kind",
+                  kind_name(message.kind), "bytes", (json_int_t)message.content.plain_bytes,
+                  "accepted_ms", (json_int_t)message.accepted_ms);
     control_set_text(object, "header_id", message.header_id);
     control_set_text(object, "account", message.account);
     control_set_text(object, "user", message.user);
@@ -157,7 +163,8 @@ static void trace_to(struct control_output *output, struct slice address)
         before = page[count - 1];
     }
     if (written == 0)
-        control_error(output, "no message went to this address (or its story is no longer kept)");
+        control_error(output,
+                      "no message went to this address (or its story is no longer kept)");
 }
 
 static void trace_since(struct control_output *output, int64_t since_ms)

@@ -24,8 +24,9 @@ void store_event_put(struct store *store, const struct store_event *event)
 bool store_event_next(struct store *store, uint64_t message, uint64_t after,
                       struct store_event *event_out)
 {
-    static const char sql[] = "SELECT id, number, kind, sealed FROM event WHERE message = ?1 AND"
-                              " id > ?2 ORDER BY id LIMIT 1";
+    static const char sql[] =
+        "SELECT id, number, kind, sealed FROM event WHERE message = ?1 AND"
+        " id > ?2 ORDER BY id LIMIT 1";
     sqlite3_stmt *query = store__query(store, sql, VALUES(NUMBER(message), NUMBER(after)));
     struct slice cursor = {NULL, 0};
 

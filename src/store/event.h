@@ -12,7 +12,7 @@ enum { EVENT_WHOLE_MESSAGE = -1, EVENT_TEXTS_MAX = 16 };
 
 struct store_event {
     uint64_t message;
-    uint64_t id; /* from base/id */
+    uint64_t id;    /* from base/id */
     int64_t number; /* the recipient, or EVENT_WHOLE_MESSAGE */
     unsigned kind;  /* enum event_kind of the keeper */
     /* What the kind says, in the order that the kind has; sealed. */
@@ -20,6 +20,7 @@ struct store_event {
     size_t text_count;
 };
 
+/* Write one row. */
 void store_event_put(struct store *store, const struct store_event *event);
 /*
  * The next event of a message with an id above `after`; its texts are views that die with the next

@@ -35,7 +35,7 @@ struct store {
     struct seal *seal;
     struct address_cache *addresses;
     struct store_keys *keys;
-    struct buffer packed, sealed;             /* scratch of one call */
+    struct buffer packed, sealed;            /* scratch of one call */
     struct buffer opened[SEAL_COLUMN_COUNT]; /* what the last read of each room hands out */
 };
 

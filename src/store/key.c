@@ -76,8 +76,8 @@ static void make_secret(struct store *store, const struct master *master, const 
     struct secret key;
 
     random_secret(&key);
-    put_row(store, &master->keys[0], next_id(store), name_cstr, slice_of(key.bytes, SECRET_BYTES),
-            slice_of(NULL, 0));
+    put_row(store, &master->keys[0], next_id(store), name_cstr,
+            slice_of(key.bytes, SECRET_BYTES), slice_of(NULL, 0));
     secret_wipe(&key);
 }
 
@@ -90,8 +90,9 @@ static bool make_pair(struct store *store, const struct master *master, struct e
     buffer_init(&private_der, KEY_MAX_BYTES);
     buffer_init(&certificate_der, KEY_MAX_BYTES);
     if (recipient_key_generate("Postern keeper", &key, err)) {
-        made = recipient_key_write_der(key, &private_der) &&
-               recipient_certificate_write_der(recipient_key_certificate(key), &certificate_der);
+        made =
+            recipient_key_write_der(key, &private_der) &&
+            recipient_certificate_write_der(recipient_key_certificate(key), &certificate_der);
         if (made)
             put_row(store, &master->keys[0], next_id(store), NAME_PAIR,
                     buffer_view(&private_der), buffer_view(&certificate_der));
@@ -128,10 +129,11 @@ static bool open_row(const struct master *master, sqlite3_stmt *query, struct ke
     row_out->generation = (uint64_t)store__column(query, 2);
     key = master_find(master, row_out->generation);
     if (key == NULL)
-        return FAIL(err, ERR_PERM,
-                    "the keys in the database are sealed by master key generation %llu, which is "
-                    "not in the master key file: put it back",
-                    (unsigned long long)row_out->generation);
+        return FAIL(
+            err, ERR_PERM,
+            "the keys in the database are sealed by master key generation %llu, which is "
+            "not in the master key file: put it back",
+            (unsigned long long)row_out->generation);
     if (!slice_to_cstr(store__column_blob(query, 1), row_out->name_cstr,
                        sizeof row_out->name_cstr) ||
         sealed.len < AEAD_BOX_OVERHEAD || sealed.len > KEY_MAX_BYTES + AEAD_BOX_OVERHEAD ||
@@ -181,12 +183,12 @@ static bool take_row(struct store_keys *keys, const struct key_row *row, struct 
 
 #define SQL_ALL_ROWS "SELECT id, name, generation, wrapped, certificate FROM key"
 
-static bool load_rows(struct store *store, const struct master *master,
-                      struct store_keys *keys, struct err *err)
+static bool load_rows(struct store *store, const struct master *master, struct store_keys *keys,
+                      struct err *err)
 {
     static const char sql[] = SQL_ALL_ROWS " ORDER BY id DESC";
     sqlite3_stmt *query = store__query(store, sql, NULL, 0);
-    struct key_row row;
+    struct key_row row = {0};
     bool loaded = true;
 
     while (loaded && store__step(store, query)) {
@@ -202,7 +204,7 @@ static bool load_rows(struct store *store, const struct master *master,
 static bool rewrap_rows(struct store *store, const struct master *master, struct err *err)
 {
     static const char sql[] = SQL_ALL_ROWS " WHERE generation <> ?1 LIMIT 1";
-    struct key_row row;
+    struct key_row row = {0};
     unsigned count = 0;
 
     for (;;) {

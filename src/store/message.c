@@ -29,19 +29,18 @@ void store_message_put(struct store *store, const struct store_message *message)
     const struct content_ref *content = &message->content;
 
     store_begin(store);
-    store__run(store, sql,
-               VALUES(NUMBER(message->id), NUMBER(message->kind), NUMBER(message->sender),
-                      NUMBER(message->flags), NUMBER(message->hops),
-                      NUMBER(message->accepted_ms), NUMBER(message->expires_ms),
-                      NUMBER(message->parent), NUMBER(message->parent_number),
-                      NUMBER(message->recipients), NUMBER(message->open),
-                      NUMBER(message->live), NUMBER(content->segment),
-                      NUMBER(content->offset), NUMBER(content->sealed_bytes),
-                      NUMBER(content->plain_bytes),
-                      value_blob(message->live == 0
-                                     ? slice_of(NULL, 0)
-                                     : slice_of(content->wrapped_key, KEYWRAP_BYTES)),
-                      value_blob(seal_texts(store, message, message->answer))));
+    store__run(
+        store, sql,
+        VALUES(NUMBER(message->id), NUMBER(message->kind), NUMBER(message->sender),
+               NUMBER(message->flags), NUMBER(message->hops), NUMBER(message->accepted_ms),
+               NUMBER(message->expires_ms), NUMBER(message->parent),
+               NUMBER(message->parent_number), NUMBER(message->recipients),
+               NUMBER(message->open), NUMBER(message->live), NUMBER(content->segment),
+               NUMBER(content->offset), NUMBER(content->sealed_bytes),
+               NUMBER(content->plain_bytes),
+               value_blob(message->live == 0 ? slice_of(NULL, 0)
+                                             : slice_of(content->wrapped_key, KEYWRAP_BYTES)),
+               value_blob(seal_texts(store, message, message->answer))));
 }
 
 static void read_content(sqlite3_stmt *query, struct store_message *message_out)
@@ -61,7 +60,8 @@ bool store_message_get(struct store *store, uint64_t id, struct store_message *m
 {
     static const char sql[] =
         "SELECT kind, sender, flags, hops, accepted_ms, expires_ms, parent, parent_number,"
-        " recipients, open, live, segment, offset, sealed_bytes, plain_bytes, wrapped_key, sealed"
+        " recipients, open, live, segment, offset, sealed_bytes, plain_bytes, wrapped_key, "
+        "sealed"
         " FROM message WHERE id = ?1";
     sqlite3_stmt *query = store__query(store, sql, VALUES(NUMBER(id)));
     struct slice cursor;
@@ -132,9 +132,9 @@ void store_message_forget_answer(struct store *store, const struct store_message
     static const char sql[] = "UPDATE message SET sealed = ?2 WHERE id = ?1";
 
     store_begin(store);
-    store__run(store, sql,
-               VALUES(NUMBER(message->id),
-                      value_blob(seal_texts(store, message, slice_of("", 0)))));
+    store__run(
+        store, sql,
+        VALUES(NUMBER(message->id), value_blob(seal_texts(store, message, slice_of("", 0)))));
 }
 
 size_t store_message_list(struct store *store, uint64_t from, uint64_t to, uint64_t *ids_out,

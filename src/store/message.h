@@ -15,22 +15,23 @@ enum message_flag {
     MESSAGE_8BIT = 1,
     MESSAGE_SMTPUTF8 = 2,
     MESSAGE_REQUIRETLS = 4,
-    MESSAGE_RET_SHIFT = 4,     /* 2 bits: 0 unset, 1 FULL, 2 HDRS */
-    MESSAGE_ENCRYPT_SHIFT = 6, /* 2 bits, as ipc accept.encrypt */
-    MESSAGE_PROOF_SHIFT = 8,   /* 3 bits */
-    MESSAGE_RECEIPT_SHIFT = 11, /* 2 bits */
+    MESSAGE_RET_SHIFT = 4,          /* 2 bits: 0 unset, 1 FULL, 2 HDRS */
+    MESSAGE_ENCRYPT_SHIFT = 6,      /* 2 bits, as ipc accept.encrypt */
+    MESSAGE_PROOF_SHIFT = 8,        /* 3 bits */
+    MESSAGE_RECEIPT_SHIFT = 11,     /* 2 bits */
     MESSAGE_ABOUT_SECURE = 1 << 13, /* a DSN or receipt about a protected message */
 };
 
 struct store_message {
     uint64_t id;
-    uint64_t kind; /* enum message_kind */
+    uint64_t kind;   /* enum message_kind */
     uint64_t sender; /* address id, 0 = null sender */
     uint64_t flags;
     uint64_t hops;
     int64_t accepted_ms;
     int64_t expires_ms; /* asked by the sender; 0 = not */
-    uint64_t parent, parent_number; /* what a notice, code, receipt or DSN is about; 0 = nothing */
+    uint64_t parent,
+        parent_number; /* what a notice, code, receipt or DSN is about; 0 = nothing */
     uint64_t recipients, open, live;
     struct content_ref content;
     bool has_key; /* false: the content is shredded */
@@ -43,6 +44,7 @@ static inline unsigned message_flag_bits(uint64_t flags, unsigned shift, unsigne
     return (unsigned)(flags >> shift) & ((1U << bits) - 1);
 }
 
+/* Insert; an id that is taken is trouble. */
 void store_message_put(struct store *store, const struct store_message *message);
 /* False: no such message (or trouble). */
 MUST_CHECK bool store_message_get(struct store *store, uint64_t id,

@@ -40,12 +40,11 @@ void store_portal_put(struct store *store, struct store_portal_copy *copy)
     store__run(store, sql,
                VALUES(NUMBER(id), value_blob(slice_of(copy->lookup, PORTAL_LOOKUP_BYTES)),
                       NUMBER(copy->message), NUMBER(copy->number), NUMBER(copy->proof),
-                      NUMBER(copy->expires_ms), NUMBER(copy->revealed_ms),
-                      NUMBER(copy->tries), NUMBER(copy->locked_ms), code_value(copy),
-                      NUMBER(copy->code_ms), NUMBER(copy->codes), NUMBER(copy->codes_ms),
-                      NUMBER(copy->copy.segment), NUMBER(copy->copy.offset),
-                      NUMBER(copy->copy.sealed_bytes), NUMBER(copy->copy.plain_bytes),
-                      value_blob(seal_secrets(store, copy))));
+                      NUMBER(copy->expires_ms), NUMBER(copy->revealed_ms), NUMBER(copy->tries),
+                      NUMBER(copy->locked_ms), code_value(copy), NUMBER(copy->code_ms),
+                      NUMBER(copy->codes), NUMBER(copy->codes_ms), NUMBER(copy->copy.segment),
+                      NUMBER(copy->copy.offset), NUMBER(copy->copy.sealed_bytes),
+                      NUMBER(copy->copy.plain_bytes), value_blob(seal_secrets(store, copy))));
 }
 
 static bool take_bytes(struct slice *cursor, uint8_t *out, size_t len)
@@ -146,8 +145,7 @@ void store_portal_update(struct store *store, const struct store_portal_copy *co
 
 void store_portal_shred(struct store *store, uint64_t id)
 {
-    static const char sql[] =
-        "UPDATE portal_copy SET sealed = NULL, code = NULL WHERE id = ?1";
+    static const char sql[] = "UPDATE portal_copy SET sealed = NULL, code = NULL WHERE id = ?1";
 
     store__run(store, sql, VALUES(NUMBER(id)));
 }

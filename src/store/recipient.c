@@ -39,16 +39,14 @@ void store_recipient_put(struct store *store, const struct store_recipient *reci
     store__pack(store, r->spelled);
     store__pack(store, r->orcpt);
     store__pack(store, r->reasons);
-    store__run(store, sql,
-               VALUES(NUMBER(r->message), NUMBER(r->number), NUMBER(r->address),
-                      NUMBER(r->domain), NUMBER(r->state), NUMBER(r->method),
-                      NUMBER(requirement_write(&r->requirement)), NUMBER(r->notify),
-                      NUMBER(r->attempts), NUMBER(r->owes), NUMBER(r->flags),
-                      NUMBER(r->unproved_ms),
-                      value_optional(r->due_ms != RECIPIENT_NOT_DUE, r->due_ms),
-                      NUMBER(r->is_held),
-                      value_blob(store__pack_seal(store, SEAL_RECIPIENT, r->message,
-                                                  r->number))));
+    store__run(
+        store, sql,
+        VALUES(NUMBER(r->message), NUMBER(r->number), NUMBER(r->address), NUMBER(r->domain),
+               NUMBER(r->state), NUMBER(r->method), NUMBER(requirement_write(&r->requirement)),
+               NUMBER(r->notify), NUMBER(r->attempts), NUMBER(r->owes), NUMBER(r->flags),
+               NUMBER(r->unproved_ms),
+               value_optional(r->due_ms != RECIPIENT_NOT_DUE, r->due_ms), NUMBER(r->is_held),
+               value_blob(store__pack_seal(store, SEAL_RECIPIENT, r->message, r->number))));
 }
 
 void store_recipient_update(struct store *store, const struct store_recipient *recipient)
@@ -58,12 +56,11 @@ void store_recipient_update(struct store *store, const struct store_recipient *r
         " unproved_ms = ?7, due_ms = ?8, held = ?9 WHERE message = ?1 AND number = ?2";
     const struct store_recipient *r = recipient;
 
-    store__run(store, sql,
-               VALUES(NUMBER(r->message), NUMBER(r->number), NUMBER(r->state),
-                      NUMBER(r->attempts), NUMBER(r->owes), NUMBER(r->flags),
-                      NUMBER(r->unproved_ms),
-                      value_optional(r->due_ms != RECIPIENT_NOT_DUE, r->due_ms),
-                      NUMBER(r->is_held)));
+    store__run(
+        store, sql,
+        VALUES(NUMBER(r->message), NUMBER(r->number), NUMBER(r->state), NUMBER(r->attempts),
+               NUMBER(r->owes), NUMBER(r->flags), NUMBER(r->unproved_ms),
+               value_optional(r->due_ms != RECIPIENT_NOT_DUE, r->due_ms), NUMBER(r->is_held)));
 }
 
 static void read_row(sqlite3_stmt *query, struct store_recipient *recipient_out)
@@ -121,8 +118,8 @@ static size_t take_due(struct store *store, sqlite3_stmt *query, struct store_du
     return count;
 }
 
-size_t store_recipient_due(struct store *store, const struct store_due *after,
-                           int64_t until_ms, struct store_due *due_out, size_t max)
+size_t store_recipient_due(struct store *store, const struct store_due *after, int64_t until_ms,
+                           struct store_due *due_out, size_t max)
 {
     static const char sql[] =
         "SELECT due_ms, message, number, domain FROM recipient WHERE due_ms IS NOT NULL AND"
@@ -143,7 +140,7 @@ int64_t store_recipient_next_due(struct store *store, int64_t after_ms)
     int64_t due_ms;
 
     return store__number(store, sql, VALUES(NUMBER(after_ms)), &due_ms) ? due_ms
-                                                                         : RECIPIENT_NOT_DUE;
+                                                                        : RECIPIENT_NOT_DUE;
 }
 
 static uint64_t count_rows(struct store *store, const char *sql_cstr)
@@ -174,11 +171,11 @@ size_t store_recipient_held(struct store *store, const struct store_due *after,
         "SELECT 0, message, number, domain FROM recipient WHERE held <> 0 AND"
         " (message, number) > (?1, ?2) ORDER BY message, number LIMIT ?3";
 
-    return take_due(store,
-                    store__query(store, sql,
-                                 VALUES(NUMBER(after->message), NUMBER(after->number),
-                                        NUMBER(max))),
-                    due_out);
+    return take_due(
+        store,
+        store__query(store, sql,
+                     VALUES(NUMBER(after->message), NUMBER(after->number), NUMBER(max))),
+        due_out);
 }
 
 size_t store_recipient_by_address(struct store *store, uint64_t address, uint64_t before,

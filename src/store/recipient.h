@@ -22,10 +22,10 @@ enum recipient_owes {
 
 /* Bits of flags. */
 enum recipient_flag {
-    RECIPIENT_SECURE = 1,      /* marked secure: never in the clear */
-    RECIPIENT_DELAY_SAID = 2,  /* the delay notice went out */
-    RECIPIENT_RELEASED = 4,    /* needs the content no more */
-    RECIPIENT_REPLANNED = 8,   /* the proof was lost: TLS is out of the question */
+    RECIPIENT_SECURE = 1,     /* marked secure: never in the clear */
+    RECIPIENT_DELAY_SAID = 2, /* the delay notice went out */
+    RECIPIENT_RELEASED = 4,   /* needs the content no more */
+    RECIPIENT_REPLANNED = 8,  /* the proof was lost: TLS is out of the question */
 };
 
 struct store_recipient {
@@ -58,8 +58,8 @@ struct store_due {
     uint64_t message, number, domain;
 };
 /* Rows behind `after` (in the order due_ms, message, number) and due until until_ms, at most max. */
-size_t store_recipient_due(struct store *store, const struct store_due *after,
-                           int64_t until_ms, struct store_due *due_out, size_t max);
+size_t store_recipient_due(struct store *store, const struct store_due *after, int64_t until_ms,
+                           struct store_due *due_out, size_t max);
 /* The soonest due time after `after_ms`; RECIPIENT_NOT_DUE when there is none. */
 int64_t store_recipient_next_due(struct store *store, int64_t after_ms);
 /* Rows that are due some time, and rows put aside. Reads the whole index. */

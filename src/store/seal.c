@@ -61,7 +61,8 @@ struct seal *seal_new(struct store *store, uint64_t column_key_id,
 
     must(seal != NULL);
     random_bytes(salt, sizeof salt);
-    store__run(store, sql, VALUES(NUMBER(column_key_id), value_blob(slice_of(salt, SALT_BYTES))));
+    store__run(store, sql,
+               VALUES(NUMBER(column_key_id), value_blob(slice_of(salt, SALT_BYTES))));
     seal->now.id = store->db == NULL ? 0 : (uint64_t)sqlite3_last_insert_rowid(store->db);
     if (!store_commit(store, &err)) {
         free(seal);

@@ -47,9 +47,9 @@ static bool open_database(struct store *store, struct err *err)
     int got;
 
     snprintf(path_cstr, sizeof path_cstr, "%s/postern.db", store->dir_cstr);
-    got = sqlite3_open_v2(path_cstr, &store->db,
-                          SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                          NULL);
+    got =
+        sqlite3_open_v2(path_cstr, &store->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     umask(before);
     if (got != SQLITE_OK || sqlite3_exec(store->db, pragmas, NULL, NULL, NULL) != SQLITE_OK) {
         FAIL_SMTP(err, ERR_TEMP, 451, "4.3.0", "cannot open %s: %s", path_cstr,
@@ -157,8 +157,7 @@ bool store__fail(struct store *store, const char *doing_cstr)
 
 bool store__execute(struct store *store, const char *sql_cstr)
 {
-    if (store->db == NULL ||
-        sqlite3_exec(store->db, sql_cstr, NULL, NULL, NULL) != SQLITE_OK)
+    if (store->db == NULL || sqlite3_exec(store->db, sql_cstr, NULL, NULL, NULL) != SQLITE_OK)
         return store__fail(store, "the database");
     return true;
 }

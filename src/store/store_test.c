@@ -35,6 +35,8 @@ static void commit(struct store *store)
         fail_msg("%s", err.text_cstr);
 }
 
+static const char twice_cstr[] = KEY_1 KEY_1;
+
 static void test_master_key_file(void **state)
 {
     static const char *const wrong[] = {
@@ -46,7 +48,7 @@ static void test_master_key_file(void **state)
         "postern-master-key-1 1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg==\n",
         "postern-master-key-1 1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=x\n",
         "postern-master-key-1 1\n",
-        KEY_1 KEY_1,
+        twice_cstr,
     };
     struct master master;
     struct buffer text;
@@ -197,7 +199,9 @@ static void test_rows_come_back(void **state)
                                     .recipients = 2,
                                     .open = 2,
                                     .live = 2,
-                                    .content = {.segment = 5, .offset = 4096, .sealed_bytes = 9},
+                                    .content = {.segment = 5,
+                                                .offset = 4096,
+                                                .sealed_bytes = 9},
                                     .account = S("clinic"),
                                     .question = S("Pet?"),
                                     .answer = S("Rex")},
@@ -277,8 +281,9 @@ static void test_a_moved_value_does_not_open(void **state)
     b = store_address_put(store, S("b@x.test"));
     commit(store);
     address_cache_clear(store->addresses);
-    store__execute(store, "UPDATE address SET sealed = (SELECT sealed FROM address WHERE id = 1)"
-                          " WHERE id = 2");
+    store__execute(store,
+                   "UPDATE address SET sealed = (SELECT sealed FROM address WHERE id = 1)"
+                   " WHERE id = 2");
     assert_true(slice_equal(store_address_get(store, a), S("a@x.test")));
     assert_true(slice_equal(store_address_get(store, b), S("")));
     store_close(&store);
