@@ -29,6 +29,7 @@ struct store {
     bool is_open; /* a batch is begun */
     bool is_troubled;
     bool must_reopen;
+    bool must_settle; /* the log may hold more than was committed: see store_begin */
     struct err trouble;
     int log_pages;
     struct statement statements[STATEMENT_SLOTS];

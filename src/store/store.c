@@ -29,6 +29,23 @@ static int on_log_grown(void *context, sqlite3 *db, const char *name_cstr, int p
     return SQLITE_OK;
 }
 
+/*
+ * A process that still is root makes the file for the user that it becomes, who owns the folder: else it
+ * could not open it again. SQLite gives its log to the same owner.
+ */
+static void make_file(const struct store *store, const char *path_cstr)
+{
+    struct stat folder;
+    int fd = open(path_cstr, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        return; /* SQLite says why */
+    if (geteuid() == 0 && stat(store->dir_cstr, &folder) == 0 &&
+        fchown(fd, folder.st_uid, folder.st_gid) != 0)
+        LOG(LOG_WARN, "store.not_given_away", log_cstr("why", strerror(errno)));
+    close(fd);
+}
+
 static bool open_database(struct store *store, struct err *err)
 {
     static const char pragmas[] =
@@ -47,6 +64,7 @@ static bool open_database(struct store *store, struct err *err)
     int got;
 
     snprintf(path_cstr, sizeof path_cstr, "%s/postern.db", store->dir_cstr);
+    make_file(store, path_cstr);
     got =
         sqlite3_open_v2(path_cstr, &store->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
@@ -71,7 +89,7 @@ static void close_database(struct store *store)
     if (store->db != NULL)
         sqlite3_close(store->db);
     store->db = NULL;
-    store->is_open = false;
+    store->is_open = store->must_settle = false;
     store->log_pages = 0;
 }
 
@@ -136,8 +154,23 @@ void store_close(struct store **store)
 /* Trouble with the file itself: only a fresh connection can tell when it is over. */
 static bool needs_fresh_connection(int code)
 {
-    return code == SQLITE_IOERR || code == SQLITE_CORRUPT || code == SQLITE_CANTOPEN ||
-           code == SQLITE_NOTADB || code == SQLITE_READONLY;
+    return code == SQLITE_CORRUPT || code == SQLITE_CANTOPEN || code == SQLITE_NOTADB ||
+           code == SQLITE_READONLY;
+}
+
+/*
+ * After a failed write or sync nobody knows what of the log is on disk, and behind its last commit may
+ * stand one that was refused. Closing would leave that to be read back as committed; going on would put
+ * new commits behind bytes that a power cut takes away. So this connection, which knows what is
+ * committed, first moves all of it into the database and empties the log.
+ */
+static bool settle(struct store *store)
+{
+    if (sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
+        SQLITE_OK)
+        return store__fail(store, "the database's log");
+    store->must_settle = false;
+    return true;
 }
 
 bool store__fail(struct store *store, const char *doing_cstr)
@@ -149,6 +182,8 @@ bool store__fail(struct store *store, const char *doing_cstr)
         return false;
     store->is_troubled = true;
     store->must_reopen = needs_fresh_connection(code & 0xFF);
+    if ((code & 0xFF) == SQLITE_IOERR)
+        store->must_settle = true;
     FAIL_SMTP(&store->trouble, ERR_TEMP, is_full ? 452 : 451, is_full ? "4.3.1" : "4.3.0",
               "%s: %s (%d)", doing_cstr,
               store->db == NULL ? "the database is closed" : sqlite3_errmsg(store->db), code);
@@ -175,7 +210,8 @@ void store_begin(struct store *store)
         store->trouble = err;
         return;
     }
-    store__execute(store, "BEGIN IMMEDIATE");
+    if (!store->must_settle || settle(store))
+        store__execute(store, "BEGIN IMMEDIATE");
 }
 
 void store_rollback(struct store *store)

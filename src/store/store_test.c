@@ -11,7 +11,10 @@
 #include "store/recipient.h"
 #include "store/segment.h"
 
+#include <errno.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <signal.h>
 
 #define KEY_1 "postern-master-key-1 1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
@@ -25,6 +28,17 @@ static struct store *open_store(const char *folder_cstr, struct slice keys)
     if (!store_open(folder_cstr, &store, &err) || !store_keys_open(store, keys, &err))
         fail_msg("%s", err.text_cstr);
     return store;
+}
+
+/* Stands in front of the C library's, for SQLite as well. */
+static bool syncs_fail;
+
+int fdatasync(int fd)
+{
+    if (!syncs_fail)
+        return fsync(fd);
+    errno = EIO;
+    return -1;
 }
 
 static void commit(struct store *store)
@@ -384,6 +398,62 @@ static void test_a_disk_that_fails(void **state)
     kit_remove_folder(folder_cstr);
 }
 
+/* A refused commit stays refused, however the disk comes back; and then commits go on. */
+static void test_syncs_that_fail(void **state)
+{
+    char folder_cstr[64];
+    struct store *store;
+    struct store_domain row;
+    struct err err = {0};
+
+    (void)state;
+    kit_make_folder(folder_cstr);
+    store = open_store(folder_cstr, S(KEY_1));
+    assert_true(store_domain_put(store, S("a.test"), &row));
+    commit(store);
+    syncs_fail = true;
+    for (int i = 0; i < 3; i++) {
+        store_domain_put(store, S("b.test"), &row);
+        assert_false(store_commit(store, &err));
+        assert_int_equal(err.smtp_code, 451);
+    }
+    syncs_fail = false;
+    assert_false(store_domain_find(store, S("b.test"), &row));
+    assert_true(store_domain_put(store, S("c.test"), &row));
+    commit(store);
+    store_close(&store);
+    store = open_store(folder_cstr, S(KEY_1));
+    assert_true(store_domain_find(store, S("a.test"), &row));
+    assert_false(store_domain_find(store, S("b.test"), &row));
+    assert_true(store_domain_find(store, S("c.test"), &row));
+    store_close(&store);
+    kit_remove_folder(folder_cstr);
+}
+
+static void test_a_file_belongs_to_the_folders_owner(void **state)
+{
+    char folder_cstr[64], path_cstr[96];
+    struct store *store;
+    struct store_domain row;
+    struct stat status;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    kit_make_folder(folder_cstr);
+    must(chown(folder_cstr, 65534, 65534) == 0);
+    store = open_store(folder_cstr, S(KEY_1));
+    assert_true(store_domain_put(store, S("a.test"), &row));
+    commit(store);
+    for (int i = 0; i < 2; i++) {
+        snprintf(path_cstr, sizeof path_cstr, "%s/postern.db%s", folder_cstr, i ? "-wal" : "");
+        must(stat(path_cstr, &status) == 0);
+        assert_int_equal(status.st_uid, 65534);
+    }
+    store_close(&store);
+    kit_remove_folder(folder_cstr);
+}
+
 static void test_segments_and_domains(void **state)
 {
     char folder_cstr[64], mx_cstr[STORE_DOMAIN_SIZE], detail_cstr[STORE_DOMAIN_TEXT_SIZE];
@@ -434,6 +504,8 @@ int main(void)
         cmocka_unit_test(test_portal_rows),
         cmocka_unit_test(test_a_full_disk),
         cmocka_unit_test(test_a_disk_that_fails),
+        cmocka_unit_test(test_syncs_that_fail),
+        cmocka_unit_test(test_a_file_belongs_to_the_folders_owner),
         cmocka_unit_test(test_segments_and_domains),
     };
 
