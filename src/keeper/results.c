@@ -189,15 +189,38 @@ static void on_not_proved(struct keeper *keeper, const struct job *job,
     replan_write(keeper, row);
 }
 
+/* The remote text may name the recipient: it is in the sealed story, not here. */
+static void log_result(const struct ipc_deliver *deliver, const struct ipc_delivered *delivered,
+                       const struct ipc_result *result, enum delivery_outcome outcome)
+{
+    static const char *const names[OUTCOME_COUNT] = {
+        [OUTCOME_DELIVERED] = "keeper.delivered",
+        [OUTCOME_TEMPORARY] = "keeper.deferred",
+        [OUTCOME_PERMANENT] = "keeper.failed",
+        [OUTCOME_NOT_PROVED] = "keeper.not_proved",
+    };
+    enum proof_level level =
+        delivered->level < PROOF_COUNT ? (enum proof_level)delivered->level : PROOF_NONE;
+
+    LOG(LOG_INFO, names[outcome], log_id("message", deliver->message),
+        log_u64("recipient", result->recipient), log_text("domain", deliver->domain),
+        log_text("mx", delivered->mx), log_text("tls", delivered->tls),
+        log_cstr("proof", proof_level_name(level)), log_u64("code", result->code),
+        log_text("status", result->enhanced));
+}
+
 static void apply(struct keeper *keeper, const struct job *job, struct store_recipient *row,
                   const struct ipc_delivered *delivered, const struct ipc_result *result,
                   enum domain_tls before)
 {
     struct evidence evidence;
+    enum delivery_outcome outcome = result->outcome < OUTCOME_COUNT
+                                        ? (enum delivery_outcome)result->outcome
+                                        : OUTCOME_TEMPORARY;
 
     fill_evidence(delivered, result, &evidence);
-    switch (result->outcome < OUTCOME_COUNT ? (enum delivery_outcome)result->outcome
-                                            : OUTCOME_TEMPORARY) {
+    log_result(&job->deliver, delivered, result, outcome);
+    switch (outcome) {
     case OUTCOME_DELIVERED:
         on_delivered(keeper, job, row, &evidence);
         break;
