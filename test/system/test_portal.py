@@ -99,7 +99,7 @@ def crawl(reader, link):
         todo.append(link + suffix)
     while todo:
         url = todo.pop()
-        if url in seen or len(seen) > 150:
+        if url in seen or len(seen) > 70:
             continue
         seen.add(url)
         for method in ('HEAD', 'GET', 'OPTIONS', 'GET'):
@@ -251,11 +251,11 @@ def test_missing_expired_retracted_and_wrong_links_look_the_same(world, house):
     # And the time to say so does not tell them apart.
     def median(link):
         times = []
-        for _ in range(25):
+        for _ in range(15):
             start = time.perf_counter()
             Reader(server).request('GET', link)
             times.append(time.perf_counter() - start)
-        return sorted(times)[12]
+        return sorted(times)[7]
     slow, fast = (f(median(link) for link in strangers.values()) for f in (max, min))
     assert slow < fast * 2 + 0.005
     assert CANARIES[0] not in Reader(server).get(live).text
