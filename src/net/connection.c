@@ -38,6 +38,7 @@ static struct connection *connection_new(struct loop *loop, int fd,
 
 static void destroy(struct connection *connection)
 {
+    loop_leftover_remove(&connection->leftover);
     tls_session_free(&connection->tls);
     loop_timer_free(&connection->timer);
     loop_watch_free(&connection->watch);
@@ -339,6 +340,11 @@ static void on_ready(void *context, int ready)
         update_watch(connection);
 }
 
+static void on_leftover(struct loop_leftover *leftover)
+{
+    destroy(LIST_ELEMENT(&leftover->link, struct connection, leftover.link));
+}
+
 void connection_finish(struct connection **connection_pointer, int64_t timeout_ms)
 {
     struct connection *connection = *connection_pointer;
@@ -351,6 +357,8 @@ void connection_finish(struct connection **connection_pointer, int64_t timeout_m
         return;
     }
     connection->state = STATE_FINISHING;
+    connection->leftover.fn = on_leftover;
+    loop_leftover_add(connection->loop, &connection->leftover);
     connection_timeout(connection, timeout_ms > 0 ? timeout_ms : 1);
     loop_watch_activate(connection->watch, LOOP_WRITE);
     if (!connection->is_handling)

@@ -27,6 +27,7 @@ struct connection {
     int fd;
     enum connection_state state;
     struct loop_watch *watch;
+    struct loop_leftover leftover; /* once it says goodbye */
     struct loop_timer *timer;
     struct tls_session *tls;
     const struct connection_handlers *handlers;

@@ -8,6 +8,7 @@
 
 struct loop {
     struct event_base *base;
+    struct list leftovers;
 };
 
 struct loop_watch {
@@ -43,16 +44,34 @@ struct loop *loop_new(void)
     loop->base = event_base_new_with_config(config);
     event_config_free(config);
     must(loop->base != NULL);
+    list_init(&loop->leftovers);
     return loop;
 }
 
 void loop_free(struct loop **loop)
 {
+    struct list_link *link;
+
     if (*loop == NULL)
         return;
+    while ((link = list_first(&(*loop)->leftovers)) != NULL) {
+        struct loop_leftover *leftover = LIST_ELEMENT(link, struct loop_leftover, link);
+
+        leftover->fn(leftover);
+    }
     event_base_free((*loop)->base);
     free(*loop);
     *loop = NULL;
+}
+
+void loop_leftover_add(struct loop *loop, struct loop_leftover *leftover)
+{
+    list_push_back(&loop->leftovers, &leftover->link);
+}
+
+void loop_leftover_remove(struct loop_leftover *leftover)
+{
+    list_remove(&leftover->link);
 }
 
 void loop_run(struct loop *loop)

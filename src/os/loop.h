@@ -7,6 +7,7 @@
 #ifndef OS_LOOP_H
 #define OS_LOOP_H
 
+#include "base/list.h"
 #include "base/must.h"
 
 #include <stdbool.h>
@@ -22,6 +23,17 @@ enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 
 struct loop *loop_new(void);
 void loop_free(struct loop **loop);
+/*
+ * For what outlives its owner, such as a connection that is saying goodbye: embed one, and loop_free
+ * calls fn, which must remove it.
+ */
+struct loop_leftover {
+    struct list_link link;
+    void (*fn)(struct loop_leftover *leftover);
+};
+void loop_leftover_add(struct loop *loop, struct loop_leftover *leftover);
+/* Does nothing for one that was never added. */
+void loop_leftover_remove(struct loop_leftover *leftover);
 /* Run until loop_stop. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
