@@ -52,6 +52,8 @@ static void content_store(struct session *session, struct slice bytes)
 
     if (bytes.len == 0 || content->has_failed)
         return;
+    if (session->transaction->kind == KIND_BOUNCE)
+        bounce_watch_body(&content->bounce, bytes);
     if (!spool_message_write(content->spool, bytes, &err)) {
         if (err.smtp_code == 0)
             FAIL_SMTP(&err, ERR_TEMP, 452, "4.3.1", "cannot store it now; try again later");
@@ -98,6 +100,7 @@ static void header_take(struct session *session, struct slice header)
                !author_is_allowed(session, &err)) {
         content_fail(content, &err);
     } else {
+        bounce_watch_header(&content->bounce, slice_head(header, body_at));
         content->spool = spool_message_begin(session->server->spool);
         content_store(session, buffer_view(out));
         content_store(session, slice_from(header, body_at));
@@ -253,6 +256,14 @@ static bool send_accept(struct session *session, const struct content_ref *ref)
     return false;
 }
 
+/* Taken and forgotten: nothing bounced, and nobody waits for it. */
+static void answer_no_bounce(struct session *session)
+{
+    end_transaction(session);
+    LOG(LOG_INFO, "smtpd.no_bounce", log_id("session", session->id));
+    session_reply(session, 250, "2.0.0", "Taken; it says of no failure");
+}
+
 static void content_end(struct session *session)
 {
     struct content *content = &session->transaction->content;
@@ -268,6 +279,11 @@ static void content_end(struct session *session)
     }
     if (content->has_failed) {
         answer_failure(session, &content->failure);
+        return;
+    }
+    if (session->transaction->kind == KIND_BOUNCE &&
+        !bounce_watch_is_failure(&content->bounce)) {
+        answer_no_bounce(session);
         return;
     }
     if (!spool_message_finish(&content->spool, &ref, &err)) {

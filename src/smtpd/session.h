@@ -22,6 +22,7 @@
 #include "format/smtp/params.h"
 #include "format/smtp/path.h"
 #include "net/connection.h"
+#include "smtpd/bounce_watch.h"
 #include "smtpd/header_pass.h"
 #include "smtpd/server.h"
 
@@ -64,6 +65,7 @@ struct content {
     uint64_t bytes;
     struct spool_message *spool; /* NULL before the header is done and after a failure */
     struct header_facts facts;
+    struct bounce_watch bounce; /* KIND_BOUNCE */
 };
 
 /* From MAIL to the answer at the end of the content. */

@@ -168,6 +168,13 @@ def test_bounced_notice_ends_the_recipient(world, house):
     assert code >= 500 or code == 250, (code, text)
     time.sleep(0.5)
     assert server.state_of(header_id(mail), 'a@plain.test') == 'notified'
+    # Nothing has failed when it is late, or when the reader is away.
+    away = b'From: a@plain.test\r\nSubject: Away\r\nAuto-Submitted: auto-replied\r\n\r\nBack in May.\r\n'
+    for harmless in (dsn.replace(b'Action: failed', b'Action: delayed'), away):
+        code, text = inbound(server, '', notice.mail_from, harmless)
+        assert code == 250, text
+    time.sleep(0.5)
+    assert server.state_of(header_id(mail), 'a@plain.test') == 'notified'
     code, text = inbound(server, '', notice.mail_from, dsn)
     assert code == 250, text
     server.wait_state(header_id(mail), 'a@plain.test', 'failed')
