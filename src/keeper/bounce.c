@@ -85,5 +85,7 @@ void bounce_write(struct keeper *keeper, const struct ipc_accept *accept)
             continue;
         if (message.kind == KIND_NOTICE)
             portal_notice_bounced(keeper, message.parent, message.parent_number, id);
+        else
+            story_tell(keeper, id, 0, EVENT_BOUNCED, NULL, 0);
     }
 }

@@ -56,23 +56,15 @@ static void keep_reply(struct slice code, struct slice reply, char out_cstr[TEXT
     keep(slice_from_cstr(line_cstr), out_cstr);
 }
 
-static bool is_finding(unsigned kind)
-{
-    return kind == EVENT_DELIVERED || kind == EVENT_DEFERRED || kind == EVENT_FAILED ||
-           kind == EVENT_NOT_PROVED;
-}
-
 static void find_last(struct keeper *keeper, const struct store_recipient *row,
                       struct finding *finding_out)
 {
+    static const uint64_t kinds = 1U << EVENT_DELIVERED | 1U << EVENT_DEFERRED |
+                                  1U << EVENT_FAILED | 1U << EVENT_NOT_PROVED;
     struct store_event event;
-    uint64_t after = 0;
 
     memset(finding_out, 0, sizeof *finding_out);
-    while (store_event_next(keeper->store, row->message, after, &event)) {
-        after = event.id;
-        if (event.number != (int64_t)row->number || !is_finding(event.kind))
-            continue;
+    if (store_event_last(keeper->store, row->message, (int64_t)row->number, kinds, &event)) {
         keep(event.texts[0], finding_out->mx_cstr);
         keep(event.texts[10], finding_out->enhanced_cstr);
         keep_reply(event.texts[9], event.texts[11], finding_out->reply_cstr);

@@ -22,18 +22,12 @@ static bool is_waiting(const struct store_recipient *row)
 /* The last thing that an attempt said. */
 static void set_last(struct keeper *keeper, json_t *object, const struct store_due *due)
 {
+    static const uint64_t kinds = 1U << EVENT_DEFERRED | 1U << EVENT_NOT_PROVED;
     struct store_event event;
-    uint64_t after = 0;
 
-    while (store_event_next(keeper->store, due->message, after, &event)) {
-        after = event.id;
-        if (event.number == (int64_t)due->number &&
-            (event.kind == EVENT_DEFERRED || event.kind == EVENT_NOT_PROVED)) {
-            json_object_del(object, "last");
-            control_set_text(object, "last",
-                             event.texts[11].len > 0 ? event.texts[11] : event.texts[12]);
-        }
-    }
+    if (store_event_last(keeper->store, due->message, (int64_t)due->number, kinds, &event))
+        control_set_text(object, "last",
+                         event.texts[11].len > 0 ? event.texts[11] : event.texts[12]);
 }
 
 static bool list_row(struct control_output *output, const struct store_due *due)

@@ -4,6 +4,7 @@
 #include "keeper/story.h"
 #include "store/portal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { MESSAGES_MAX = 1000, PAGE = 200 };
@@ -55,17 +56,23 @@ static json_t *event_object(const struct store_event *event)
     return object;
 }
 
-/* The events of one recipient, or of the whole message. */
-static json_t *events_of(struct keeper *keeper, uint64_t message, int64_t number)
+/* Read the events once: those of recipient n go to events[n], the whole message's to the last. */
+static json_t **read_events(struct keeper *keeper, uint64_t message, uint64_t recipients)
 {
-    json_t *events = json_array();
+    json_t **events = calloc(recipients + 1, sizeof(json_t *));
     struct store_event event;
     uint64_t after = 0;
 
+    must(events != NULL);
+    for (uint64_t i = 0; i <= recipients; i++)
+        events[i] = json_array();
     while (store_event_next(keeper->store, message, after, &event)) {
+        uint64_t at = event.number < 0 || (uint64_t)event.number >= recipients
+                          ? recipients
+                          : (uint64_t)event.number;
+
         after = event.id;
-        if (event.number == number)
-            json_array_append_new(events, event_object(&event));
+        json_array_append_new(events[at], event_object(&event));
     }
     return events;
 }
@@ -83,14 +90,18 @@ static void set_portal(struct keeper *keeper, json_t *object, uint64_t message, 
     explicit_bzero(&copy, sizeof copy);
 }
 
-static json_t *recipient_object(struct keeper *keeper, uint64_t message, uint64_t number)
+/* Takes `events`. */
+static json_t *recipient_object(struct keeper *keeper, uint64_t message, uint64_t number,
+                                json_t *events)
 {
     struct store_recipient row;
     bool is_working = schedule_is_working(keeper, message, number);
     json_t *object;
 
-    if (!store_recipient_get(keeper->store, message, number, &row))
+    if (!store_recipient_get(keeper->store, message, number, &row)) {
+        json_decref(events);
         return NULL;
+    }
     object = json_pack("{s:I,s:s,s:s,s:b,s:b,s:I}", "number", (json_int_t)number, "state",
                        is_working && state_needs_content((enum recipient_state)row.state)
                            ? "sending"
@@ -106,7 +117,7 @@ static json_t *recipient_object(struct keeper *keeper, uint64_t message, uint64_
         control_set_number(object, "due_ms", row.due_ms);
     if (row.method == METHOD_PORTAL)
         set_portal(keeper, object, message, number);
-    json_object_set_new(object, "events", events_of(keeper, message, (int64_t)number));
+    json_object_set_new(object, "events", events);
     return object;
 }
 
@@ -116,7 +127,7 @@ static void write_message(struct control_output *output, uint64_t id)
 {
     struct keeper *keeper = output->keeper;
     struct store_message message;
-    json_t *object, *recipients = json_array();
+    json_t *object, *recipients = json_array(), **events;
     uint64_t count;
 
     if (!store_message_get(keeper->store, id, &message)) {
@@ -138,13 +149,15 @@ static void write_message(struct control_output *output, uint64_t id)
         json_object_set_new(object, "about_number",
                             json_integer((json_int_t)message.parent_number));
     }
-    json_object_set_new(object, "events", events_of(keeper, id, EVENT_WHOLE_MESSAGE));
+    events = read_events(keeper, id, count);
+    json_object_set_new(object, "events", events[count]);
     for (uint64_t number = 0; number < count; number++) {
-        json_t *recipient = recipient_object(keeper, id, number);
+        json_t *recipient = recipient_object(keeper, id, number, events[number]);
 
         if (recipient != NULL)
             json_array_append_new(recipients, recipient);
     }
+    free(events);
     json_object_set_new(object, "recipients", recipients);
     control_line(output, object);
 }

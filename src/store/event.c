@@ -21,13 +21,10 @@ void store_event_put(struct store *store, const struct store_event *event)
                       NUMBER(event->kind), value_blob(sealed)));
 }
 
-bool store_event_next(struct store *store, uint64_t message, uint64_t after,
-                      struct store_event *event_out)
+/* Take the row that `query` finds, if any. */
+static bool take_row(struct store *store, sqlite3_stmt *query, uint64_t message,
+                     struct store_event *event_out)
 {
-    static const char sql[] =
-        "SELECT id, number, kind, sealed FROM event WHERE message = ?1 AND"
-        " id > ?2 ORDER BY id LIMIT 1";
-    sqlite3_stmt *query = store__query(store, sql, VALUES(NUMBER(message), NUMBER(after)));
     struct slice cursor = {NULL, 0};
 
     if (!store__step(store, query))
@@ -44,4 +41,27 @@ bool store_event_next(struct store *store, uint64_t message, uint64_t after,
         event_out->texts[i] = store__unpack_next(&cursor);
     store__end(query);
     return true;
+}
+
+bool store_event_next(struct store *store, uint64_t message, uint64_t after,
+                      struct store_event *event_out)
+{
+    static const char sql[] =
+        "SELECT id, number, kind, sealed FROM event WHERE message = ?1 AND"
+        " id > ?2 ORDER BY id LIMIT 1";
+
+    return take_row(store, store__query(store, sql, VALUES(NUMBER(message), NUMBER(after))),
+                    message, event_out);
+}
+
+bool store_event_last(struct store *store, uint64_t message, int64_t number, uint64_t kinds,
+                      struct store_event *event_out)
+{
+    static const char sql[] =
+        "SELECT id, number, kind, sealed FROM event WHERE message = ?1 AND number = ?2 AND"
+        " (?3 >> kind & 1) = 1 ORDER BY id DESC LIMIT 1";
+
+    return take_row(
+        store, store__query(store, sql, VALUES(NUMBER(message), NUMBER(number), NUMBER(kinds))),
+        message, event_out);
 }

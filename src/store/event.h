@@ -28,5 +28,8 @@ void store_event_put(struct store *store, const struct store_event *event);
  */
 MUST_CHECK bool store_event_next(struct store *store, uint64_t message, uint64_t after,
                                  struct store_event *event_out);
+/* The last event of a recipient whose kind is one of `kinds` (bits). Without opening the others. */
+MUST_CHECK bool store_event_last(struct store *store, uint64_t message, int64_t number,
+                                 uint64_t kinds, struct store_event *event_out);
 
 #endif
