@@ -23,7 +23,8 @@ struct spool_reader {
     size_t skip;     /* of the next chunk's plaintext, after a seek */
     bool is_damaged;
     bool is_end_proved; /* the last chunk was opened */
-    uint8_t bytes[SPOOL_SEALED_CHUNK_BYTES];
+    size_t size;        /* of bytes: one sealed chunk, or the whole of a small message */
+    uint8_t bytes[];
 };
 
 static bool check_ref(const struct content_ref *ref, struct err *err)
@@ -66,13 +67,17 @@ bool spool_reader_open_fd(int segment_fd, const struct content_ref *ref,
                           struct err *err)
 {
     struct spool_reader *reader;
+    size_t size = ref->sealed_bytes < SPOOL_SEALED_CHUNK_BYTES ? (size_t)ref->sealed_bytes
+                                                               : SPOOL_SEALED_CHUNK_BYTES;
 
     if (!check_ref(ref, err) || !check_length(segment_fd, ref, err)) {
         close(segment_fd);
         return false;
     }
-    reader = calloc(1, sizeof *reader);
+    /* Most messages are small: clearing and wiping 64 KiB for each was 7 % of delivery. */
+    reader = calloc(1, sizeof *reader + size);
     must(reader != NULL);
+    reader->size = size;
     reader->fd = segment_fd;
     reader->ref = *ref;
     reader->aead = aead_new(data_key);
@@ -88,7 +93,7 @@ void spool_reader_close(struct spool_reader **reader)
         return;
     close((*reader)->fd);
     aead_free(&(*reader)->aead);
-    explicit_bzero(*reader, sizeof **reader);
+    explicit_bzero(*reader, sizeof **reader + (*reader)->size);
     free(*reader);
     *reader = NULL;
 }
