@@ -84,6 +84,17 @@ static void on_keeper_lost(struct role *role)
     portal_free(&process->portal);
 }
 
+static void on_end(struct role *role)
+{
+    struct portal_process *process = role->context;
+
+    portal_free(&process->portal);
+    if (process->copies_fd >= 0)
+        close(process->copies_fd);
+    if (process->queue_fd >= 0)
+        close(process->queue_fd);
+}
+
 int portal_main(unsigned index)
 {
     static const struct role_hooks hooks = {
@@ -91,14 +102,9 @@ int portal_main(unsigned index)
         .on_keeper_message = on_keeper_message,
         .on_drain = on_drain,
         .on_keeper_lost = on_keeper_lost,
+        .on_end = on_end,
     };
     struct portal_process process = {.copies_fd = -1, .queue_fd = -1};
-    int code = role_run(ROLE_PORTAL, index, &hooks, &process);
 
-    portal_free(&process.portal);
-    if (process.copies_fd >= 0)
-        close(process.copies_fd);
-    if (process.queue_fd >= 0)
-        close(process.queue_fd);
-    return code;
+    return role_run(ROLE_PORTAL, index, &hooks, &process);
 }

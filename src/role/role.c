@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 4096, LAST_WORDS_MS = 500, EXIT_KEEPER_LOST = 3 };
+enum { PATH_SIZE = 4096, LAST_WORDS_MS = 500, LINGER_MS = 30, EXIT_KEEPER_LOST = 3 };
 
 /* `role` is what the hooks see, and stands first: a pointer to it is one to the process. */
 struct process {
@@ -17,6 +17,7 @@ struct process {
     const struct role_hooks *hooks;
     struct loop_timer *drain_limit;
     bool is_configured;
+    bool is_finished; /* role_finished was called */
     int exit_code;
     char name_cstr[24]; /* "smtpd-1", for the log */
 };
@@ -64,7 +65,11 @@ void role_spool_path(const struct role *role, const char *kind_cstr, char *path_
 
 void role_finished(struct role *role)
 {
-    loop_stop(role->loop);
+    struct process *process = (struct process *)(void *)role;
+
+    process->is_finished = true;
+    /* Connections that are closing get a moment to say so. */
+    loop_timer_set(process->drain_limit, LINGER_MS);
 }
 
 void role_set_certificate(struct role *role, struct slice certificate)
@@ -173,7 +178,8 @@ static void on_drain_limit(void *context)
 {
     struct process *process = context;
 
-    LOG(LOG_WARN, "role.drain_cut_short", log_u64("role", process->role.kind));
+    if (!process->is_finished)
+        LOG(LOG_WARN, "role.drain_cut_short", log_u64("role", process->role.kind));
     loop_stop(process->role.loop);
 }
 

@@ -41,7 +41,10 @@ struct role_hooks {
     void (*on_drain)(struct role *role);
     /* The keeper is gone: say 421 or the like to whoever waits. role_run then ends the process. */
     void (*on_keeper_lost)(struct role *role);
-    /* The loop has ended, its channels still exist: free what hangs on them. NULL: nothing does. */
+    /*
+     * The loop has ended, but it and the channels still exist: free what hangs on them (after role_run
+     * they are gone). Not called when the first on_configure failed. NULL: nothing does.
+     */
     void (*on_end)(struct role *role);
     /* In the keeper: a new channel to another role (owned by the hook). Else NULL. */
     void (*on_attach)(struct role *role, enum ipc_role kind, unsigned index, int fd);

@@ -296,7 +296,7 @@ static void dismiss_all(struct smtpd *server, bool only_idle, dismiss_fn *dismis
 void smtpd_drain(struct smtpd *smtpd, smtpd_done_fn *done, void *context)
 {
     smtpd->is_draining = true;
-    dismiss_all(smtpd, true, session_dismiss, "Shutting down");
+    dismiss_all(smtpd, true, session_last_words, "Shutting down");
     smtpd->done = done;
     smtpd->done_context = context;
     if (smtpd->session_count == 0)

@@ -126,6 +126,18 @@ static void on_keeper_lost(struct role *role)
         smtpd_keeper_lost(own->server);
 }
 
+static void on_end(struct role *role)
+{
+    struct smtpd_role *own = role->context;
+
+    shut_doors(own);
+    smtpd_free(&own->server);
+    spool_writer_close(&own->spool);
+    recipient_certificate_free(&own->certificate);
+    free(own->doors);
+    own->doors = NULL;
+}
+
 int smtpd_main(unsigned index)
 {
     static const struct role_hooks hooks = {
@@ -133,14 +145,9 @@ int smtpd_main(unsigned index)
         .on_keeper_message = on_keeper_message,
         .on_drain = on_drain,
         .on_keeper_lost = on_keeper_lost,
+        .on_end = on_end,
     };
     struct smtpd_role own = {0};
-    int code = role_run(ROLE_SMTPD, index, &hooks, &own);
 
-    shut_doors(&own);
-    smtpd_free(&own.server);
-    spool_writer_close(&own.spool);
-    recipient_certificate_free(&own.certificate);
-    free(own.doors);
-    return code;
+    return role_run(ROLE_SMTPD, index, &hooks, &own);
 }
