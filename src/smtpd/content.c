@@ -290,6 +290,7 @@ static void content_end(struct session *session)
         answer_failure(session, &err);
         return;
     }
+    content->segment = ref.segment;
     if (!send_accept(session, &ref)) {
         FAIL_SMTP(&err, ERR_TEMP, 451, "4.3.2", "too busy; try again later");
         answer_failure(session, &err);
@@ -301,6 +302,7 @@ void accept_result(struct session *session, const struct ipc_accept_result *resu
     char id_cstr[ID_TEXT_SIZE], enhanced_cstr[12], text_cstr[200];
     uint64_t message = session->transaction->message;
     uint64_t bytes = session->transaction->content.bytes;
+    uint64_t segment = session->transaction->content.segment;
     uint32_t count = session->transaction->count;
 
     id_write(message, id_cstr);
@@ -314,6 +316,8 @@ void accept_result(struct session *session, const struct ipc_accept_result *resu
     }
     LOG(LOG_WARN, "smtpd.not_accepted", log_id("session", session->id),
         log_id("message", message), log_u64("code", result->code));
+    if (result->code < 500)
+        spool_writer_distrust(session->server->spool, segment, clock_unix_ms());
     if (result->code < 400 || result->code > 599 ||
         !slice_to_cstr(result->enhanced, enhanced_cstr, sizeof enhanced_cstr) ||
         !slice_to_cstr(slice_head(result->text, sizeof text_cstr - 1), text_cstr,

@@ -64,6 +64,7 @@ struct content {
     struct err failure;
     uint64_t bytes;
     struct spool_message *spool; /* NULL before the header is done and after a failure */
+    uint64_t segment;            /* where it went, once it is finished */
     struct header_facts facts;
     struct bounce_watch bounce; /* KIND_BOUNCE */
 };

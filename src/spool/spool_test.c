@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypto/random.h"
+#include "spool/internal.h"
 #include "spool/test_house.h"
 
 #include <signal.h>
@@ -93,6 +94,25 @@ static void test_too_much_memory_is_refused(void **state)
     assert_true(spool_message_write(messages[0], slice_of(content, 60000), &err));
     assert_true(spool_message_finish(&messages[0], &ref, &err));
     free(content);
+    spool_writer_close(&writer);
+}
+
+static void test_a_distrusted_segment_is_left(void **state)
+{
+    struct house *house = *state;
+    struct spool_writer *writer = open_writer(house, NULL);
+    struct content_ref first = write_one(writer, S("content"), 100), second, third;
+    int64_t now_ms = spool__now_ms();
+
+    spool_writer_distrust(writer, first.segment, now_ms); /* too young */
+    second = write_one(writer, S("content"), 100);
+    assert_true(second.segment == first.segment);
+    spool_writer_distrust(writer, first.segment + 1, now_ms + 60000); /* another */
+    second = write_one(writer, S("content"), 100);
+    assert_true(second.segment == first.segment);
+    spool_writer_distrust(writer, first.segment, now_ms + 60000);
+    third = write_one(writer, S("content"), 100);
+    assert_true(third.segment != first.segment);
     spool_writer_close(&writer);
 }
 
@@ -394,6 +414,7 @@ int main(void)
         IN_HOUSE(test_round_trips),
         IN_HOUSE(test_many_messages_at_once),
         IN_HOUSE(test_too_much_memory_is_refused),
+        IN_HOUSE(test_a_distrusted_segment_is_left),
         IN_HOUSE(test_every_changed_byte_is_noticed),
         IN_HOUSE(test_chunks_stay_in_their_places),
         IN_HOUSE(test_seek),

@@ -15,6 +15,7 @@ enum {
     MOST_SOLO_BYTES = 16 << 20,
     DEFAULT_MEMORY_BYTES = 64 << 20,
     FIRST_PLAIN_BYTES = 8 << 10,
+    DISTRUST_AGE_MS = 5000,
 };
 
 struct epoch {
@@ -126,6 +127,13 @@ void spool_writer_tick(struct spool_writer *writer, int64_t now_ms)
         shared_close(writer);
     if (writer->epoch.created_ms != 0 && is_old(writer, writer->epoch.created_ms, now_ms))
         epoch_forget(&writer->epoch);
+}
+
+void spool_writer_distrust(struct spool_writer *writer, uint64_t segment, int64_t now_ms)
+{
+    if (writer->file.fd >= 0 && writer->file.id == segment &&
+        now_ms - writer->file.created_ms >= DISTRUST_AGE_MS)
+        shared_close(writer);
 }
 
 static bool epoch_need(struct spool_writer *writer, int64_t now_ms, struct err *err)

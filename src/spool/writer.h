@@ -52,6 +52,12 @@ void spool_writer_close(struct spool_writer **writer);
  * keeper can remove it. now_ms: unix milliseconds.
  */
 void spool_writer_tick(struct spool_writer *writer, int64_t now_ms);
+/*
+ * The keeper could not take content of this segment: perhaps it can never be made durable any more. What
+ * comes goes into another segment, unless this one is younger than some seconds: a disk in trouble is
+ * not to be filled with segments.
+ */
+void spool_writer_distrust(struct spool_writer *writer, uint64_t segment, int64_t now_ms);
 
 /* Begin a message; costs about 100 bytes. The writer must outlive it. */
 struct spool_message *spool_message_begin(struct spool_writer *writer);
