@@ -219,6 +219,7 @@ bool delivery_report(const struct delivery *delivery, struct buffer *results,
         .level = evidence->level,
         .unverified_why = slice_from_cstr(evidence->why_cstr),
         .reused = evidence->is_reused,
+        .dsn = evidence->reports,
         .trail = buffer_view(&delivery->trail),
         .results = slice_from(buffer_view(results), results_at),
     };

@@ -78,6 +78,7 @@ bool deliver_client_send(struct deliver_client *client, struct delivery *deliver
     }
     delivery->evidence = client->evidence;
     delivery->evidence.is_reused = client->messages > 0;
+    delivery->evidence.reports = (client->ehlo.extensions & SMTP_DSN) != 0;
     client->messages++;
     client->needs_rset = false;
     client_enter(client);

@@ -300,6 +300,7 @@ static void test_parameters_and_what_the_server_lacks(void **state)
     scene_carry(scene, delivery);
     assert_true(peer_heard(&peer, "BODY=8BITMIME REQUIRETLS RET=HDRS ENVID=id+2B1\n"));
     assert_true(peer_heard(&peer, "NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;b+2Bc@one.test\n"));
+    assert_true(scene->results[0]->evidence.reports);
     delivery = scene_delivery(scene, "one.test", "bob@one.test", PROOF_VERIFIED);
     delivery->smtputf8 = true;
     scene_carry(scene, delivery);

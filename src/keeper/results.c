@@ -121,10 +121,12 @@ static void tell(struct keeper *keeper, const struct store_recipient *row, enum 
 }
 
 static void on_delivered(struct keeper *keeper, const struct job *job,
-                         struct store_recipient *row, struct evidence *evidence)
+                         struct store_recipient *row, struct evidence *evidence,
+                         bool has_passed_duty)
 {
     tell(keeper, row, EVENT_DELIVERED, evidence, 0);
-    if (results_reports(row, job->has_sender, OWES_SUCCESS))
+    /* A host that knows reports makes them itself: two would say the same. [RFC 3461 §5.2.1] */
+    if (!has_passed_duty && results_reports(row, job->has_sender, OWES_SUCCESS))
         row->owes |= OWES_SUCCESS;
     row->due_ms = row->owes != 0 ? schedule_stamp(keeper, clock_unix_ms()) : RECIPIENT_NOT_DUE;
     story_move(keeper, &job->message, row, MOVE_SENT);
@@ -222,7 +224,7 @@ static void apply(struct keeper *keeper, const struct job *job, struct store_rec
     log_result(&job->deliver, delivered, result, outcome);
     switch (outcome) {
     case OUTCOME_DELIVERED:
-        on_delivered(keeper, job, row, &evidence);
+        on_delivered(keeper, job, row, &evidence, delivered->dsn);
         break;
     case OUTCOME_TEMPORARY:
     case OUTCOME_COUNT:

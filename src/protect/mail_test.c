@@ -293,7 +293,7 @@ static void test_reports(void **state)
     mail = make_mail(SYSTEM_MAIL_SUCCESS);
     mail.detail = S("no way was left");
     assert_true(system_mail_write(&templates, &mail, &out, &id, &err));
-    assert_true(holds(&out, S("Action: delivered\r\n")));
+    assert_true(holds(&out, S("Action: relayed\r\n")));
     assert_true(holds(&out, S("Diagnostic-Code: x-postern; no way was left\r\n")));
     mail.face.to = S("");
     assert_false(system_mail_write(&templates, &mail, &out, &id, &err));

@@ -25,8 +25,8 @@ static const struct kind {
                              SLICE_INIT("failed"), SLICE_INIT("5.0.0")},
     [SYSTEM_MAIL_DELAY] = {MAIL_DSN_TEXT, true, SLICE_INIT("Your message is delayed"),
                            SLICE_INIT("delayed"), SLICE_INIT("4.0.0")},
-    [SYSTEM_MAIL_SUCCESS] = {MAIL_DSN_TEXT, true, SLICE_INIT("Your message was delivered"),
-                             SLICE_INIT("delivered"), SLICE_INIT("2.0.0")},
+    [SYSTEM_MAIL_SUCCESS] = {MAIL_DSN_TEXT, true, SLICE_INIT("Your message was passed on"),
+                             SLICE_INIT("relayed"), SLICE_INIT("2.0.0")},
 };
 
 /* ---- message/delivery-status [RFC 3464 §2] ---- */
