@@ -34,8 +34,9 @@ static bool prepare(struct keeper *keeper, struct task *task, const union ipc_an
     const struct ipc_accept *accept = &message->accept;
 
     (void)task;
-    if (accept->message == 0 || accept->message > INT64_MAX || accept->kind >= KIND_COUNT)
-        return FAIL_SMTP(err, ERR_TEMP, 451, "4.3.0", "the message has no id or kind");
+    /* What others make is asked for and written in accept_write_own: nobody may bring it. */
+    if (accept->message == 0 || accept->message > INT64_MAX || accept->kind > KIND_BOUNCE)
+        return FAIL_SMTP(err, ERR_TEMP, 451, "4.3.0", "the message has no id or no such kind");
     if (keeper->is_draining)
         return FAIL_SMTP(err, ERR_TEMP, 451, "4.3.2", "the server is going down");
     if (!check_recipients(accept, err))
@@ -196,8 +197,14 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *m
 
     if (accept->kind == KIND_BOUNCE)
         bounce_write(keeper, accept);
-    else
+    else if (!store_message_exists(keeper->store, accept->message))
         write_message(keeper, accept);
+    else
+        /* The row would break the whole batch's commit, and with it everybody's mail, for ever again. */
+        result = (struct ipc_accept_result){.ask = accept->ask,
+                                            .code = 451,
+                                            .enhanced = S("4.3.0"),
+                                            .text = S("try again later")};
     inbox_answer(keeper, task->peer, IPC_ACCEPT_RESULT, &result);
 }
 

@@ -129,6 +129,44 @@ static void test_a_report_that_fails_makes_no_report(void **state)
     stand_close(&stand);
 }
 
+/* A process that was taken over: what it sends costs only itself. */
+static void test_bad_messages_stop_nobody_else(void **state)
+{
+    struct stand stand;
+    struct ipc_accept bad = {.ask = 1, .mail_from = S("x@clinic.test"), .account = S("clinic")};
+    struct buffer list;
+    uint64_t message;
+
+    (void)state;
+    stand_open(&stand, "");
+    message = stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test"});
+    stand_wait(&stand, &stand.accepted, 1);
+    buffer_init(&list, 1000);
+    must(ipc_list_append(&list, IPC_RECIPIENT,
+                         &(struct ipc_recipient){.address = S("evil@good.test")}));
+    bad.recipients = buffer_view(&list);
+    bad.content = stand_content(&stand, SPOOL_QUEUE, S("Subject: x\r\n\r\nx\r\n"));
+    /* An id that is there already, together with an honest message. */
+    bad.message = message;
+    must(ipc_send(stand.smtpd, IPC_ACCEPT, &bad));
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "b@good.test"});
+    stand_wait(&stand, &stand.accepted, 2);
+    assert_int_equal(stand.accepted, 2);
+    assert_int_equal(stand.refused, 1);
+    /* Kinds that only the keeper itself makes. */
+    for (bad.kind = KIND_NOTICE; bad.kind <= KIND_COUNT; bad.kind++) {
+        bad.message = message + 1000 + bad.kind;
+        must(ipc_send(stand.smtpd, IPC_ACCEPT, &bad));
+    }
+    stand_wait(&stand, &stand.refused, 1 + KIND_COUNT - KIND_NOTICE + 1);
+    assert_int_equal(stand.refused, 1 + KIND_COUNT - KIND_NOTICE + 1);
+    assert_int_equal(stand.accepted, 2);
+    stand_run(&stand, 100);
+    assert_int_equal(stand_state(&stand, message, 0), STATE_DELIVERED);
+    buffer_deinit(&list);
+    stand_close(&stand);
+}
+
 static void test_delay_report_and_giving_up(void **state)
 {
     struct stand stand;
@@ -450,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_a_proved_domain_gets_time_to_come_back),
         cmocka_unit_test(test_failure_reports),
         cmocka_unit_test(test_a_report_that_fails_makes_no_report),
+        cmocka_unit_test(test_bad_messages_stop_nobody_else),
         cmocka_unit_test(test_delay_report_and_giving_up),
         cmocka_unit_test(test_a_courier_dies_and_another_comes),
         cmocka_unit_test(test_everything_due_comes_after_a_restart),
