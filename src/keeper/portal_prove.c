@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLIENT_FAILS = 50, TYPED_MAX_BYTES = 1024 };
+enum { CLIENT_FAILS = 50, TYPED_MAX_BYTES = 1024, OPENINGS_PER_SESSION_TIME = 200 };
 
 /* ---- answers ---- */
 
@@ -20,6 +20,19 @@ static void answer(struct keeper *keeper, uint64_t peer, uint64_t ask,
         .ask = ask, .status = status, .locked_ms = locked_ms, .tries_left = tries_left};
 
     inbox_answer(keeper, peer, IPC_PORTAL_OPENED, &opened);
+}
+
+static uint64_t hash_of_link(const struct keeper *keeper, const struct portal_link *link)
+{
+    return domain_hash(&keeper->domains, slice_of(link->copy.lookup, PORTAL_LOOKUP_BYTES));
+}
+
+/* Sessions and events are for all readers: one with a right to open may not use them up. */
+static int64_t opening_wait_ms(struct keeper *keeper, const struct portal_link *link)
+{
+    return throttle_wait_ms(&keeper->sessions.by_link, hash_of_link(keeper, link),
+                            OPENINGS_PER_SESSION_TIME, keeper->settings->portal.session_ms,
+                            loop_now_ms());
 }
 
 static void open_link(struct keeper *keeper, uint64_t peer, uint64_t ask,
@@ -40,6 +53,8 @@ static void open_link(struct keeper *keeper, uint64_t peer, uint64_t ask,
         answer(keeper, peer, ask, PORTAL_BUSY, 0, 0);
         return;
     }
+    throttle_count(&keeper->sessions.by_link, hash_of_link(keeper, link),
+                   keeper->settings->portal.session_ms, loop_now_ms());
     story_tell(keeper, link->copy.message, (int64_t)link->copy.number, EVENT_PROVED, texts, 2);
     portal_send_opened(keeper, peer, ask, link, session, inbox_answer);
 }
@@ -236,7 +251,7 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *m
     else if (link.copy.locked_ms > now_ms)
         answer(keeper, task->peer, request->ask, PORTAL_LOCKED, link.copy.locked_ms - now_ms,
                0);
-    else if (wait_ms > 0)
+    else if (wait_ms > 0 || (wait_ms = opening_wait_ms(keeper, &link)) > 0)
         answer(keeper, task->peer, request->ask, PORTAL_LOCKED, wait_ms, 0);
     else
         prove(keeper, task->peer, request, &link);

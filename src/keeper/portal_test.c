@@ -263,6 +263,28 @@ static void test_sessions_survive_nothing_they_should_not(void **state)
     stand_close(&stand);
 }
 
+/* Whoever has a link may open it again and again, but not use up all sessions there are. */
+static void test_openings_are_limited(void **state)
+{
+    struct stand stand;
+
+    (void)state;
+    open_with_copy(&stand, "asked@portal.test");
+    for (int i = 0; i < 3; i++) {
+        prove(&stand, "Rex");
+        assert_int_equal(stand.opened.status, PORTAL_OPEN);
+    }
+    for (int i = 3; i < 200; i++)
+        throttle_count(&stand.keeper->sessions.by_link,
+                       domain_hash(&stand.keeper->domains, slice_of(stand.lookup, 32)), 1000000,
+                       loop_now_ms());
+    prove(&stand, "Rex");
+    assert_int_equal(stand.opened.status, PORTAL_LOCKED);
+    assert_true(stand.opened.locked_ms > 0);
+    assert_int_equal(stand.keeper->sessions.count, 3);
+    stand_close(&stand);
+}
+
 static void test_choices(void **state)
 {
     struct settings_account account = {.reader_proof = READER_PROOF_LINK,
@@ -297,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_the_senders_question),
         cmocka_unit_test(test_a_reply_goes_to_the_sender),
         cmocka_unit_test(test_sessions_survive_nothing_they_should_not),
+        cmocka_unit_test(test_openings_are_limited),
         cmocka_unit_test(test_choices),
     };
 

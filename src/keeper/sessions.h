@@ -26,6 +26,7 @@ struct sessions {
     size_t count;
     struct map fetched;        /* links that were looked at since the start, for the story */
     struct throttle by_client; /* wrong proofs */
+    struct throttle by_link;   /* right ones */
     struct map typed; /* answers that a scribe hashes now, by number: see portal_prove.c */
     uint64_t last_typed;
 };

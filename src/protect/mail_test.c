@@ -118,6 +118,14 @@ static void test_the_notice_says_what_it_may(void **state)
     assert_false(holds(&seen, S("<img")));
     assert_true(slice_ends_with_nocase(buffer_view(&id), S("@clinic.test")));
     assert_true(holds(&out, buffer_view(&id)));
+    assert_true(holds(&seen, S("From: ann@clinic.test")));
+    /* A report or receipt that had to be sealed comes from nobody. */
+    notice.sender = S("");
+    buffer_clear(&out);
+    buffer_clear(&seen);
+    assert_true(notice_write(&templates, &notice, &out, &id, &err));
+    decode(&out, &seen);
+    assert_false(holds(&seen, S("From: \r\n")) || holds(&seen, S("From: </p>")));
 
     buffer_clear(&out);
     notice.by_code = false;
