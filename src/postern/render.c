@@ -307,33 +307,43 @@ static void print_recipient(const json_t *recipient, FILE *to)
     print_events(json_object_get(recipient, "events"), to);
 }
 
+static void print_message_head(const json_t *message, FILE *to)
+{
+    char time_cstr[TIME_SIZE];
+
+    (void)fprintf(to, "Message %s", text_of(message, "message"));
+    if (text_of(message, "header_id")[0] != 0) {
+        (void)fputs("   <", to);
+        print_clean(text_of(message, "header_id"), to);
+        (void)fputc('>', to);
+    }
+    (void)fprintf(to, "\n  %s, %s, ", write_time(number_of(message, "accepted_ms"), time_cstr),
+                  text_of(message, "kind"));
+    print_size(number_of(message, "bytes"), to);
+    /* Who retracts a notice by its own id would be told that it cannot be recalled. */
+    if (text_of(message, "about")[0] != 0)
+        (void)fprintf(to, ", belongs to message %s", text_of(message, "about"));
+    (void)fputs("\n  from ", to);
+    print_clean(text_of(message, "from")[0] == 0 ? "<>" : text_of(message, "from"), to);
+    if (text_of(message, "account")[0] != 0)
+        (void)fprintf(to, " (account %s)", text_of(message, "account"));
+    if (text_of(message, "received_by")[0] != 0) {
+        (void)fputs(", received by ", to);
+        print_clean(text_of(message, "received_by"), to);
+    }
+    (void)fputc('\n', to);
+}
+
 void render_trace(const json_t *messages, FILE *to)
 {
     const json_t *message, *recipient;
-    char time_cstr[TIME_SIZE];
     size_t i, j;
 
     json_array_foreach(messages, i, message)
     {
-        (void)fprintf(to, "%sMessage %s", i == 0 ? "" : "\n", text_of(message, "message"));
-        if (text_of(message, "header_id")[0] != 0) {
-            (void)fputs("   <", to);
-            print_clean(text_of(message, "header_id"), to);
-            (void)fputc('>', to);
-        }
-        (void)fprintf(to, "\n  %s, %s, ",
-                      write_time(number_of(message, "accepted_ms"), time_cstr),
-                      text_of(message, "kind"));
-        print_size(number_of(message, "bytes"), to);
-        (void)fputs("\n  from ", to);
-        print_clean(text_of(message, "from")[0] == 0 ? "<>" : text_of(message, "from"), to);
-        if (text_of(message, "account")[0] != 0)
-            (void)fprintf(to, " (account %s)", text_of(message, "account"));
-        if (text_of(message, "received_by")[0] != 0) {
-            (void)fputs(", received by ", to);
-            print_clean(text_of(message, "received_by"), to);
-        }
-        (void)fputc('\n', to);
+        if (i > 0)
+            (void)fputc('\n', to);
+        print_message_head(message, to);
         print_events(json_object_get(message, "events"), to);
         json_array_foreach(json_object_get(message, "recipients"), j, recipient)
             print_recipient(recipient, to);

@@ -42,7 +42,7 @@ static void test_trace(void **state)
 {
     static const char *const words[] = {
         "Message 0000000000001   <a@b.test>\n",
-        "2020-09-13 12:26:40, submitted, 40 KiB\n",
+        "2020-09-13 12:26:40, submitted, 40 KiB, belongs to message 0000000000000\n",
         "from c@d.test (account clinic), received by ESMTPSA\n",
         "\n  p@q.test   delivered, tls (secure)\n",
         "why           first reason\n",
@@ -59,7 +59,8 @@ static void test_trace(void **state)
     expect(
         render_trace,
         "[{\"message\":\"0000000000001\",\"header_id\":\"a@b.test\",\"kind\":\"submitted\","
-        "\"account\":\"clinic\",\"from\":\"c@d.test\",\"bytes\":40960,"
+        "\"account\":\"clinic\",\"about\":\"0000000000000\",\"from\":\"c@d.test\",\"bytes\":"
+        "40960,"
         "\"accepted_ms\":1600000000000,\"received_by\":\"ESMTPSA\",\"recipients\":[{"
         "\"address\":\"p@q.test\",\"state\":\"delivered\",\"method\":\"tls\",\"secure\":true,"
         "\"reasons\":\"first reason\\nsecond reason\",\"events\":[{\"at_ms\":1600000001000,"
