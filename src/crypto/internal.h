@@ -33,7 +33,9 @@ X509 *crypto__certificate_parse(struct slice bytes);
 bool crypto__private_key_write_pem(const EVP_PKEY *key, struct buffer *out);
 bool crypto__certificate_write_pem(const X509 *certificate, struct buffer *out);
 
+/* A fresh key pair on P-256. */
 EVP_PKEY *crypto__p256_generate(void);
+/* Is this key on P-256? */
 bool crypto__is_p256(const EVP_PKEY *key);
 
 /* A version 3 certificate with a random serial number, not yet signed. Issuer = subject. NULL when

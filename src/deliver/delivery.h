@@ -46,7 +46,7 @@ struct delivery_evidence {
     struct tls_evidence tls; /* when is_tls */
     enum proof_level level;
     bool is_reused;
-    bool reports; /* the host offered DSN: it was told who wants which reports */
+    bool reports;       /* the host offered DSN: it was told who wants which reports */
     char why_cstr[240]; /* why it is not verified */
 };
 
