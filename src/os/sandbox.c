@@ -180,6 +180,12 @@ static const int opening[] = {SCMP_SYS(open),   SCMP_SYS(openat),    SCMP_SYS(op
                               SCMP_SYS(creat),  SCMP_SYS(unlink),    SCMP_SYS(unlinkat),
                               SCMP_SYS(rename), SCMP_SYS(renameat2), SCMP_SYS(mkdir)};
 
+static const int changing[] = {SCMP_SYS(open),     SCMP_SYS(openat2),  SCMP_SYS(creat),
+                               SCMP_SYS(truncate), SCMP_SYS(unlink),   SCMP_SYS(unlinkat),
+                               SCMP_SYS(rename),   SCMP_SYS(renameat), SCMP_SYS(renameat2),
+                               SCMP_SYS(link),     SCMP_SYS(linkat),   SCMP_SYS(rmdir),
+                               SCMP_SYS(fchmodat), SCMP_SYS(fchownat), SCMP_SYS(utimensat)};
+
 /* A system call that this kernel or machine does not have cannot be denied, and need not. */
 static void deny(scmp_filter_ctx filter, const int *calls, size_t count)
 {
@@ -198,6 +204,22 @@ static void deny_local(scmp_filter_ctx filter)
 {
     (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
                            SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+}
+
+/* All roles are one user: what the others have written can be neither overwritten nor removed. */
+static void deny_changes(scmp_filter_ctx filter)
+{
+    static const int to_write[] = {O_WRONLY, O_RDWR, O_ACCMODE};
+
+    deny(filter, changing, COUNT_OF(changing));
+    for (size_t i = 0; i < COUNT_OF(to_write); i++)
+        (void)seccomp_rule_add(
+            filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 1,
+            SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_EXCL, (scmp_datum_t)to_write[i]));
+    (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 1,
+                           SCMP_A2(SCMP_CMP_MASKED_EQ, O_TRUNC, O_TRUNC));
+    (void)seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 1,
+                           SCMP_A2(SCMP_CMP_MASKED_EQ, O_CREAT | O_EXCL, O_EXCL));
 }
 
 /* abort() signals its own process; limits of the own process have pid 0. */
@@ -232,6 +254,8 @@ static bool restrict_calls(const struct sandbox *sandbox)
         deny_neighbours(filter);
         if ((sandbox->denials & SANDBOX_NO_FILES) != 0)
             deny(filter, opening, COUNT_OF(opening));
+        else if ((sandbox->denials & SANDBOX_ONLY_NEW) != 0)
+            deny_changes(filter);
     }
     if ((sandbox->denials & SANDBOX_NO_INTERNET) != 0)
         deny_internet(filter);

@@ -20,16 +20,18 @@ static const struct keep keeps[ROLE_COUNT] = {
     [ROLE_KEEPER] = {.state = R | W,
                      .denials = SANDBOX_NO_INTERNET | SANDBOX_NO_CONNECT | SANDBOX_NO_ACCEPT},
     /* What it took in it cannot read again. */
-    [ROLE_SMTPD] = {.queue = W, .denials = SANDBOX_NO_INTERNET | SANDBOX_NO_CONNECT},
+    [ROLE_SMTPD] = {.queue = W,
+                    .denials = SANDBOX_NO_INTERNET | SANDBOX_NO_CONNECT | SANDBOX_ONLY_NEW},
     [ROLE_COURIER] = {.queue = R,
                       .reads_public = true,
                       .denials = SANDBOX_NO_ACCEPT | SANDBOX_NO_LOCAL},
     [ROLE_SCRIBE] = {.queue = R | W,
                      .portal = R | W,
-                     .denials = SANDBOX_NO_INTERNET | SANDBOX_NO_CONNECT | SANDBOX_NO_ACCEPT},
+                     .denials = SANDBOX_NO_INTERNET | SANDBOX_NO_CONNECT | SANDBOX_NO_ACCEPT |
+                                SANDBOX_ONLY_NEW},
     [ROLE_PORTAL] = {.queue = W,
                      .portal = R,
-                     .denials = SANDBOX_NO_INTERNET | SANDBOX_NO_CONNECT},
+                     .denials = SANDBOX_NO_INTERNET | SANDBOX_NO_CONNECT | SANDBOX_ONLY_NEW},
     [ROLE_OFFICE] = {.denials = SANDBOX_NO_INTERNET | SANDBOX_NO_CONNECT | SANDBOX_NO_FILES},
 };
 

@@ -32,14 +32,16 @@ enum {
     ACCEPT = 256,
     EXECUTE = 512,
     FORK = 1024,
-    LOCAL = 2048,  /* make a UNIX socket, as the control socket's clients do */
-    SIGNAL = 4096, /* send one to another process */
-    LIMITS = 8192, /* change another process's */
+    LOCAL = 2048,         /* make a UNIX socket, as the control socket's clients do */
+    SIGNAL = 4096,        /* send one to another process */
+    CHANGE_QUEUE = 16384, /* write to, cut, rename or remove what another process has written */
+    LIMITS = 8192,        /* change another process's */
     FILES = READ_QUEUE | WRITE_QUEUE | READ_PORTAL | WRITE_PORTAL | WRITE_STATE | READ_PASSWD,
 };
 
 static const unsigned expected[ROLE_COUNT] = {
-    [ROLE_KEEPER] = READ_QUEUE | WRITE_QUEUE | READ_PORTAL | WRITE_PORTAL | WRITE_STATE | LOCAL,
+    [ROLE_KEEPER] = READ_QUEUE | WRITE_QUEUE | CHANGE_QUEUE | READ_PORTAL | WRITE_PORTAL |
+                    WRITE_STATE | LOCAL,
     [ROLE_SMTPD] = WRITE_QUEUE | ACCEPT | LOCAL,
     /* It may connect: were it to reach the control socket it could ask everything. */
     [ROLE_COURIER] = READ_QUEUE | INTERNET | CONNECT,
@@ -57,6 +59,16 @@ static bool can_open(const char *path_cstr, int flags)
     if (fd >= 0)
         close(fd);
     return fd >= 0;
+}
+
+static bool can_change(void)
+{
+    return can_open("queue/old.seg", O_WRONLY) || can_open("queue/old.seg", O_RDWR) ||
+           can_open("queue/old.seg", O_WRONLY | O_CREAT) ||
+           can_open("queue/old.seg", O_RDONLY | O_TRUNC) ||
+           can_open("queue/old.seg", O_WRONLY | O_EXCL) || truncate("queue/old.seg", 0) == 0 ||
+           rename("queue/old.seg", "queue/moved.seg") == 0 ||
+           link("queue/old.seg", "queue/new.seg") == 0 || unlink("queue/old.seg") == 0;
 }
 
 static bool can_execute(void)
@@ -87,9 +99,10 @@ static unsigned try_everything(void)
 
     nowhere.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     found |= can_open("queue/old.seg", O_RDONLY) ? READ_QUEUE : 0;
-    found |= can_open("queue/new.seg", O_WRONLY | O_CREAT) ? WRITE_QUEUE : 0;
+    found |= can_open("queue/new.seg", O_WRONLY | O_CREAT | O_EXCL) ? WRITE_QUEUE : 0;
+    found |= can_change() ? CHANGE_QUEUE : 0;
     found |= can_open("portal/old.seg", O_RDONLY) ? READ_PORTAL : 0;
-    found |= can_open("portal/new.seg", O_WRONLY | O_CREAT) ? WRITE_PORTAL : 0;
+    found |= can_open("portal/new.seg", O_WRONLY | O_CREAT | O_EXCL) ? WRITE_PORTAL : 0;
     found |= can_open("new.db", O_RDWR | O_CREAT) ? WRITE_STATE : 0;
     found |= can_open("/etc/passwd", O_RDONLY) ? READ_PASSWD : 0;
     found |= fd >= 0 ? INTERNET : 0;
