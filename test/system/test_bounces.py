@@ -106,6 +106,7 @@ def test_unreachable_hosts(world, house):
 def test_notify_never_and_success(world, house):
     good = world.host('mx.good.test', 'good.test')
     world.host('mx.no.test', 'no.test', rule=refuse('550 5.1.1 no'))
+    world.host('mx.knows.test', 'knows.test', keywords=['DSN'])
     server = house(world)
     mail = make_mail(['a@no.test'])
     assert submit(server, mail, ['a@no.test'], rcpt_options=['NOTIFY=NEVER'])[0] == 250
@@ -116,11 +117,20 @@ def test_notify_never_and_success(world, house):
     good.wait(1)
     success = world.clinic.wait(1)[0]
     message, recipient = report(success)
-    assert recipient['Action'] in ('delivered', 'relayed')
+    assert recipient['Action'] == 'relayed'
     assert message['Original-Envelope-Id'] == 'abc+1' or message['Original-Envelope-Id'] == 'abc+2B1' or \
         message['Original-Envelope-Id'] == 'abc+1'.replace('+1', '+1')
     assert recipient['Original-Recipient'].replace(' ', '') == 'rfc822;orig@good.test'
     assert len(world.clinic.messages) == 1
+    # A host that offers DSN takes the duty over: it reports success, and nobody else [RFC 3461 5.2.1].
+    knows = world.hosts['mx.knows.test']
+    mail = make_mail(['a@knows.test'])
+    assert submit(server, mail, ['a@knows.test'], rcpt_options=['NOTIFY=SUCCESS'])[0] == 250
+    knows.wait(1)
+    server.wait_state(header_id(mail), 'a@knows.test', 'delivered')
+    time.sleep(0.5)
+    assert len(world.clinic.messages) == 1
+    assert any('NOTIFY=SUCCESS' in line for line in knows.said())
 
 
 def test_null_sender_never_bounces(world, house):
