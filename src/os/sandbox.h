@@ -27,7 +27,7 @@ enum sandbox_denial {
     SANDBOX_NO_CONNECT = 2,  /* no outgoing connections at all: connect */
     SANDBOX_NO_ACCEPT = 4,   /* no incoming ones: accept, listen */
     SANDBOX_NO_FILES = 8,    /* nothing is opened by path any more */
-    SANDBOX_ONLY_NEW = 32,   /* files are made, never opened again to write, renamed or removed */
+    SANDBOX_ONLY_NEW = 32, /* files are made, never opened again to write, renamed or removed */
     SANDBOX_NO_LOCAL =
         16, /* no UNIX sockets: our own control socket would take us for the operator */
 };
