@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config, items):
     if not os.path.exists(PROGRAM):
         pytest.exit(f'{PROGRAM} is not there: build first', 2)
     if not config.getoption('--long'):
-        skip = pytest.mark.skip(reason='long: make test-long')
+        skip = pytest.mark.skip(reason='long: test/run system --long')
         for item in items:
             if 'long' in item.keywords:
                 item.add_marker(skip)

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The proof is taken from the connection that carries the message, never from an earlier one."""
+import ssl
 import time
+import warnings
 
 import pytest
 
-from world.mails import canary_mail, header_id, send, submit
+from world.ca import Authority, openssl
+from world.mails import canary_mail, header_id, make_mail, send, submit
 from world.reader import link_in
 
 
@@ -96,7 +99,6 @@ def test_connections_are_reused_only_for_what_they_proved(world, house):
     """Ordinary mail and secure mail to one wrong-name host: the ordinary connection never carries the secret."""
     host = world.host('mx.wrong.test', 'wrong.test', tls='wrong')
     server = house(world, {'delivery': {'idle': '10s'}})
-    from world.mails import make_mail
     for index in range(3):
         open_mail = make_mail(['a@wrong.test'], subject=f'news {index} +noencrypt+')
         assert submit(server, open_mail, ['a@wrong.test'])[0] == 250
@@ -105,3 +107,80 @@ def test_connections_are_reused_only_for_what_they_proved(world, house):
     host.wait(6)
     assert len([m for m in host.messages if 'news' in (m.mail['Subject'] or '')]) == 3
     assert len([m for m in host.messages if link_in(m, must=False)]) == 3
+
+
+def expired(ca, name):
+    """A certificate that ended yesterday."""
+    certificate, key = ca.issue(name)
+    import os
+    openssl('req', '-new', '-key', key, '-subj', f'/CN={name}', '-out', key + '.csr')
+    with open(key + '.ext', 'w', encoding='ascii') as file:
+        file.write(f'subjectAltName=DNS:{name}\n')
+    database = os.path.join(ca.folder, 'index.txt')
+    open(database, 'w', encoding='ascii').close()
+    with open(os.path.join(ca.folder, 'ca.conf'), 'w', encoding='ascii') as file:
+        file.write(f'[ca]\ndefault_ca=a\n[a]\ndatabase={database}\nnew_certs_dir={ca.folder}\nrand_serial=yes\n'
+                   'default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n')
+    openssl('ca', '-batch', '-config', os.path.join(ca.folder, 'ca.conf'), '-cert', ca.roots, '-keyfile', ca.key, '-in',
+            key + '.csr', '-out', certificate, '-extfile', key + '.ext', '-startdate', '20200101000000Z', '-enddate',
+            '20200201000000Z', '-notext')
+    return certificate, key
+
+
+def self_signed(ca, name):
+    base = f'{ca.folder}/self-{name}'
+    openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', base + '.key', '-out',
+            base + '.pem', '-days', '3', '-subj', f'/CN={name}', '-addext', f'subjectAltName=DNS:{name}')
+    return base + '.pem', base + '.key'
+
+
+PROOFS = {
+    'exact': (lambda ca, name: ca.issue(name), True),
+    'one of several names': (lambda ca, name: ca.issue('a.example.test', name), True),
+    'wildcard for one label': (lambda ca, name: ca.issue('*.' + name.split('.', 1)[1]), True),
+    'upper case': (lambda ca, name: ca.issue(name.upper()), True),
+    'wildcard for two labels': (lambda ca, name: ca.issue('*.' + name.split('.', 2)[2]), False),
+    'another name': (lambda ca, name: ca.issue('mx.example.test'), False),
+    'the domain, not the host': (lambda ca, name: ca.issue(name.split('.', 1)[1]), False),
+    'a name that only begins so': (lambda ca, name: ca.issue(name + '.evil.test'), False),
+    'expired': (expired, False),
+    'self-signed': (self_signed, False),
+    'another authority': (lambda ca, name: Authority(ca.folder + '/other', 'Another CA').issue(name), False),
+}
+
+
+def test_which_certificates_prove(world, house, ca):
+    hosts = {}
+    for index, (words, (make, proves)) in enumerate(PROOFS.items()):
+        name = f'mx.d{index}.test'
+        hosts[words] = world.host(name, f'd{index}.test', certificates=[make(ca, name)]), f'p@d{index}.test', proves
+    hosts['TLS 1.2'] = world.host('mx.old.test', 'old.test'), 'p@old.test', True
+    hosts['TLS 1.2'][0].contexts[0].maximum_version = ssl.TLSVersion.TLSv1_2
+    hosts['TLS 1.1 only'] = world.host('mx.older.test', 'older.test'), 'p@older.test', False
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        hosts['TLS 1.1 only'][0].contexts[0].minimum_version = ssl.TLSVersion.TLSv1_1
+        hosts['TLS 1.1 only'][0].contexts[0].maximum_version = ssl.TLSVersion.TLSv1_1
+        hosts['TLS 1.1 only'][0].contexts[0].set_ciphers('ALL:@SECLEVEL=0')
+    server = house(world)
+    addresses = [address for _, address, _ in hosts.values()]
+    mail = canary_mail(addresses)
+    assert submit(server, mail, addresses)[0] == 250
+    for words, (host, address, proves) in hosts.items():
+        got = host.wait(1)[0]
+        assert (got.mail['Message-ID'] == mail['Message-ID']) == proves, words
+        assert proves or link_in(got), words
+        evidence = [event for event in server.recipient(header_id(mail), address)['events']
+                    if event['event'] == ('delivered' if proves else 'not_proved')]
+        assert evidence, (words, server.recipient(header_id(mail), address))
+        if not proves:
+            assert evidence[0]['unverified_why'] or evidence[0].get('trail'), words
+
+
+def test_requiretls_protects_what_would_have_gone_in_clear(world, house):
+    """REQUIRETLS is taken as "must protect", whatever the subject says."""
+    plain = world.host('mx.plain.test', 'plain.test', tls='none')
+    server = house(world)
+    mail = make_mail(['a@plain.test'], subject='news +noencrypt+')
+    assert submit(server, mail, ['a@plain.test'], options=['REQUIRETLS'])[0] == 250
+    assert link_in(plain.wait(1)[0])

@@ -5,6 +5,7 @@ import ctypes.util
 import json
 import os
 import pwd
+import re
 import signal
 import socket
 import subprocess
@@ -263,6 +264,11 @@ class Postern:
                 assert word not in line, 'a bug was reported:\n' + '\n'.join(self.lines[number:number + 60])
             for word in self.world.canaries:
                 assert word.lower() not in line.lower(), f'{word} in a log line: {line}'
+            address = re.search(r'[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.test\b', line)
+            assert not address, f'an address in a log line: {line}'
+        for event in self.find_events('supervisor.role_ended') + self.find_events('supervisor.role_died'):
+            died = re.search(r'signal (\d+)', str(event))
+            assert not died or died.group(1) == '9', f'a role died: {event}'
 
     # ---- use ----
 

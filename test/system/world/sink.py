@@ -48,13 +48,15 @@ class Sink:
     rule          function(verb, argument, session) -> a reply line, or None for the usual one; the
                   verb "." is the end of data
     keywords      further EHLO lines
+    on_message    function(Received), called instead of keeping the message
     """
 
     def __init__(self, address, port, name, certificates=(), garble=False, hang_up=False, rule=None,
-                 keywords=(), tls_least=ssl.TLSVersion.TLSv1_2):
+                 keywords=(), tls_least=ssl.TLSVersion.TLSv1_2, on_message=None):
         self.address, self.port, self.name = address, port, name
         self.garble, self.hang_up, self.rule, self.keywords = garble, hang_up, rule, list(keywords)
         self.messages, self.sessions = [], []
+        self.on_message = on_message or self.messages.append
         self.lock = threading.Lock()
         self.set_certificates(certificates, tls_least)
         self.handshakes = 0
@@ -206,7 +208,7 @@ class Sink:
                 if own == 'CLOSE':
                     return
                 if not own or own.startswith('2'):
-                    self.messages.append(Received(
+                    self.on_message(Received(
                         mail_from, recipients, bytes(data), session.tls,
                         sock.cipher()[0] if session.tls else None, session))
                 send(own or '250 2.0.0 taken')
