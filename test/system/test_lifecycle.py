@@ -152,7 +152,10 @@ def test_master_key(world, house):
 def test_ten_thousand_idle_sessions(world, house):
     """They cost little memory, and mail still flows."""
     good = world.host('mx.good.test', 'good.test')
-    resource.setrlimit(resource.RLIMIT_NOFILE, (40000, 40000))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard < 10500:
+        pytest.skip(f'only {hard} open files are allowed here')
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     server = house(world, {'limits': {'sessions_per_client': 20000, 'sessions': 20000}})
 
     def memory():
