@@ -3,6 +3,7 @@
 
 #include "os/process.h"
 #include "role/role.h"
+#include "settings/mask.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -79,11 +80,17 @@ bool child_configure(struct child *child, struct settings *settings, struct slic
     struct ipc_configure configure = {.path = slice_from_cstr(path_cstr), .text = text};
     struct settings_file *file;
     enum settings_file_kind kind;
-    struct buffer files;
+    struct buffer files, masked;
     size_t position = 0;
     bool sent = true;
 
     buffer_init(&files, FILES_MAX_BYTES);
+    /* Only the keeper judges passwords and answers: nobody else needs to hold them. */
+    buffer_init(&masked, text.len);
+    if (child->kind != ROLE_KEEPER) {
+        sent = settings_mask(text, &masked);
+        configure.text = buffer_view(&masked);
+    }
     while (sent && (file = settings_file_next(settings, &position, &kind)) != NULL) {
         struct ipc_file item = {slice_from_cstr(file->path_cstr), file->bytes};
 
@@ -95,6 +102,7 @@ bool child_configure(struct child *child, struct settings *settings, struct slic
         configure.certificate = certificate;
     sent = sent && ipc_send(child->channel, IPC_CONFIGURE, &configure);
     buffer_wipe(&files);
+    buffer_deinit(&masked);
     return sent;
 }
 
