@@ -19,7 +19,7 @@ import pytest
 from world import wait_until
 from world.postern import ROLES, TOP, _alive
 
-IN_FLIGHT = 250  # messages that one courier may have on the wire, with room
+IN_FLIGHT = 100  # two couriers with 20 connections each, and results on their way to the keeper
 
 
 @pytest.fixture(scope='module')
