@@ -6,6 +6,7 @@
 #include "base/id.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/number.h"
 #include "base/secret.h"
 
 #include "kit/kit.h"
@@ -145,6 +146,23 @@ static void test_ids_increase_and_read_back(void **state)
     assert_false(id_parse(S("0123456789!BC"), &read));
 }
 
+static void test_numbers_in_both_orders(void **state)
+{
+    uint8_t bytes[8] = {0};
+
+    (void)state;
+    number_put_big(bytes, 0x010203, 4);
+    assert_memory_equal(bytes, "\0\1\2\3\0\0\0\0", 8);
+    assert_true(number_get_big(bytes, 4) == 0x010203);
+    number_put_little(bytes, 0x010203, 4);
+    assert_memory_equal(bytes, "\3\2\1\0\0\0\0\0", 8);
+    assert_true(number_get_little(bytes, 4) == 0x010203);
+    number_put_big(bytes, UINT64_MAX - 1, 8);
+    assert_true(number_get_big(bytes, 8) == UINT64_MAX - 1);
+    number_put_little(bytes, UINT64_MAX - 1, 8);
+    assert_true(number_get_little(bytes, 8) == UINT64_MAX - 1);
+}
+
 static void test_arena_keeps_its_ceiling(void **state)
 {
     struct arena *arena = arena_new(100);
@@ -203,6 +221,7 @@ int main(void)
         cmocka_unit_test(test_encodings_go_both_ways),
         cmocka_unit_test(test_map_finds_what_was_put),
         cmocka_unit_test(test_ids_increase_and_read_back),
+        cmocka_unit_test(test_numbers_in_both_orders),
         cmocka_unit_test(test_arena_keeps_its_ceiling),
         cmocka_unit_test(test_list_order),
         cmocka_unit_test(test_errors_and_secrets),

@@ -86,12 +86,18 @@ static int no_passphrase(char *at, int size, int is_writing, void *context)
     return -1;
 }
 
+/* DER begins with the tag of a SEQUENCE, PEM with dashes or words. */
+static bool is_der(struct slice bytes)
+{
+    return bytes.len > 0 && bytes.at[0] == 0x30;
+}
+
 EVP_PKEY *crypto__private_key_parse(struct slice bytes)
 {
     BIO *bio = crypto__bio_of(bytes);
     EVP_PKEY *key;
 
-    if (bytes.len > 0 && bytes.at[0] == 0x30)
+    if (is_der(bytes))
         key = d2i_PrivateKey_bio(bio, NULL);
     else
         key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
@@ -105,7 +111,7 @@ X509 *crypto__certificate_parse(struct slice bytes)
     BIO *bio = crypto__bio_of(bytes);
     X509 *certificate;
 
-    if (bytes.len > 0 && bytes.at[0] == 0x30)
+    if (is_der(bytes))
         certificate = d2i_X509_bio(bio, NULL);
     else
         certificate = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);

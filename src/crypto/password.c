@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypto/password.h"
+#include "base/number.h"
 #include "crypto/aead.h"
 #include "crypto/random.h"
 
@@ -120,21 +121,6 @@ bool password_derive(struct slice answer, const uint8_t salt[PASSWORD_SALT_BYTES
     return true;
 }
 
-static void put_big_endian(uint8_t *at, uint64_t value, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        at[len - 1 - i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t get_big_endian(const uint8_t *at, size_t len)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < len; i++)
-        value = value << 8 | at[i];
-    return value;
-}
-
 static struct aead_box *box_for(struct slice passphrase, const uint8_t *salt,
                                 struct password_cost cost, struct err *err)
 {
@@ -162,8 +148,8 @@ bool password_box_seal(struct slice passphrase, struct slice plain, struct passw
     if (box == NULL)
         return false;
     memcpy(at, box_magic, sizeof box_magic);
-    put_big_endian(at + BOX_MEMORY_AT, cost.memory_bytes, 8);
-    put_big_endian(at + BOX_PASSES_AT, cost.passes, 4);
+    number_put_big(at + BOX_MEMORY_AT, cost.memory_bytes, 8);
+    number_put_big(at + BOX_PASSES_AT, cost.passes, 4);
     memcpy(at + BOX_SALT_AT, salt, sizeof salt);
     aead_box_seal(box, slice_of(at, BOX_HEAD_BYTES), plain, at + BOX_HEAD_BYTES);
     aead_box_free(&box);
@@ -182,8 +168,8 @@ bool password_box_open(struct slice passphrase, struct slice sealed, struct buff
     if (sealed.len < PASSWORD_BOX_OVERHEAD ||
         memcmp(sealed.at, box_magic, sizeof box_magic) != 0)
         return FAIL(err, ERR_PERM, "this is not something sealed under a passphrase");
-    cost.memory_bytes = get_big_endian(sealed.at + BOX_MEMORY_AT, 8);
-    cost.passes = (uint32_t)get_big_endian(sealed.at + BOX_PASSES_AT, 4);
+    cost.memory_bytes = number_get_big(sealed.at + BOX_MEMORY_AT, 8);
+    cost.passes = (uint32_t)number_get_big(sealed.at + BOX_PASSES_AT, 4);
     at = buffer_reserve(plain_out, sealed.len - PASSWORD_BOX_OVERHEAD);
     if (at == NULL)
         return FAIL(err, ERR_PERM, "no room for what is under the passphrase");

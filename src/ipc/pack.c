@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ipc/pack.h"
 
+#include "base/number.h"
+
 #include <string.h>
 
 enum field_kind {
@@ -34,28 +36,13 @@ IPC_TABLE(FIELDS_OF)
     [IPC_##NAME] = {#name, sizeof(struct ipc_##name), name##_fields, COUNT_OF(name##_fields)},
 static const struct message_type types[IPC_COUNT] = {IPC_TABLE(TYPE_ROW)};
 
-static void put_number(uint8_t *to, uint64_t value, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        to[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t get_number(const uint8_t *at, size_t len)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < len; i++)
-        value |= (uint64_t)at[i] << (8 * i);
-    return value;
-}
-
 static bool append_number(struct buffer *out, uint64_t value, size_t len)
 {
     uint8_t *to = buffer_reserve(out, len);
 
     if (to == NULL)
         return false;
-    put_number(to, value, len);
+    number_put_little(to, value, len);
     buffer_commit(out, len);
     return true;
 }
@@ -129,7 +116,7 @@ bool ipc_pack(enum ipc_type type, const void *message, struct buffer *out)
         buffer_truncate(out, before);
         return false;
     }
-    put_number(out->at + out->begin + before, len, 4);
+    number_put_little(out->at + out->begin + before, len, 4);
     return true;
 }
 
@@ -151,7 +138,7 @@ static bool take_number(struct slice *rest, uint64_t *value_out, size_t len)
 
     if (at == NULL)
         return false;
-    *value_out = get_number(at, len);
+    *value_out = number_get_little(at, len);
     return true;
 }
 
@@ -246,8 +233,8 @@ enum progress ipc_unpack(struct slice bytes, enum ipc_type *type_out,
 
     if (bytes.len < IPC_FRAME_HEAD_BYTES)
         return PROGRESS_WAIT;
-    len = get_number(bytes.at, 4);
-    type = get_number(bytes.at + 4, 2);
+    len = number_get_little(bytes.at, 4);
+    type = number_get_little(bytes.at + 4, 2);
     if (len > IPC_FRAME_MAX_BYTES || type == IPC_NONE || type >= IPC_COUNT) {
         FAIL(err, ERR_PEER, "frame of type %u with %u bytes", (unsigned)type, (unsigned)len);
         return PROGRESS_FAIL;

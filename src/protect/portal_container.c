@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protect/portal_container.h"
 
+#include "base/number.h"
 #include "format/mime/utf8.h"
 #include "format/mime/writer.h"
 #include "spool/reader.h"
@@ -14,15 +15,6 @@ enum { TAG_FROM = 1, TAG_TO, TAG_CC, TAG_SUBJECT, TAG_DATE, TAG_PART = 16 };
 enum { RECORD_HEAD_BYTES = 5, PART_FIXED_BYTES = 13, TYPE_MAX = 100, FIELD_MAX = 65536 };
 
 /* ---- numbers ---- */
-
-static uint64_t get_number(const uint8_t *at, size_t bytes)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < bytes; i++)
-        value = value << 8 | at[i];
-    return value;
-}
 
 static bool put_number(struct buffer *out, uint64_t value, size_t bytes)
 {
@@ -56,12 +48,12 @@ static bool parse_part(struct slice bytes, struct portal_part *part_out)
         bytes.at[0] > PORTAL_PART_ATTACHMENT)
         return false;
     part_out->kind = bytes.at[0];
-    part_out->size = get_number(bytes.at + 1, 8);
-    len = get_number(bytes.at + 9, 2);
+    part_out->size = number_get_big(bytes.at + 1, 8);
+    len = number_get_big(bytes.at + 9, 2);
     if (len > TYPE_MAX || len > bytes.len - PART_FIXED_BYTES)
         return false;
     part_out->type = slice_of(bytes.at + 11, len);
-    if (get_number(bytes.at + 11 + len, 2) != bytes.len - PART_FIXED_BYTES - len)
+    if (number_get_big(bytes.at + 11 + len, 2) != bytes.len - PART_FIXED_BYTES - len)
         return false;
     part_out->name = slice_from(bytes, PART_FIXED_BYTES + len);
     return mime_type_is_valid(part_out->type) &&
@@ -133,7 +125,7 @@ bool portal_manifest_parse(struct slice bytes, uint64_t container_bytes,
 
         if (bytes.len < RECORD_HEAD_BYTES)
             return FAIL(err, ERR_PERM, "the portal copy is damaged: a record is cut off");
-        len = get_number(bytes.at + 1, 4);
+        len = number_get_big(bytes.at + 1, 4);
         if (len > bytes.len - RECORD_HEAD_BYTES)
             return FAIL(err, ERR_PERM, "the portal copy is damaged: a record is cut off");
         if (!add_record(manifest_out, bytes.at[0],
@@ -216,7 +208,7 @@ static bool read_manifest(struct portal_container *container, struct err *err)
 
     if (!read_exactly(container->reader, PORTAL_HEAD_BYTES, bytes, err))
         return false;
-    len = get_number(buffer_view(bytes).at + sizeof magic, 4);
+    len = number_get_big(buffer_view(bytes).at + sizeof magic, 4);
     if (!slice_equal(slice_head(buffer_view(bytes), sizeof magic),
                      slice_of(magic, sizeof magic)) ||
         len > PORTAL_MANIFEST_MAX)

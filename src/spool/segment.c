@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "spool/segment.h"
 
+#include "base/number.h"
 #include "crypto/digest.h"
 
 #include <dirent.h>
@@ -30,21 +31,6 @@ static const char segment_magic[8] = {'P', 'S', 'T', 'N', 'S', 'E', 'G', '1'};
 static const char message_magic[8] = {'P', 'S', 'T', 'N', 'M', 'S', 'G', '1'};
 static const char suffix_cstr[] = ".seg";
 
-static void put_number(uint8_t *at, uint64_t value, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        at[len - 1 - i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t get_number(const uint8_t *at, size_t len)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < len; i++)
-        value = value << 8 | at[i];
-    return value;
-}
-
 void spool_header_write(const struct spool_header *header,
                         uint8_t bytes_out[SPOOL_HEADER_BYTES])
 {
@@ -52,11 +38,11 @@ void spool_header_write(const struct spool_header *header,
          header->sealed_epoch_key_bytes <= RECIPIENT_SEALED_MAX_BYTES);
     memset(bytes_out, 0, SPOOL_HEADER_BYTES);
     memcpy(bytes_out, segment_magic, sizeof segment_magic);
-    put_number(bytes_out + VERSION_AT, VERSION, 4);
-    put_number(bytes_out + KIND_AT, header->kind, 4);
-    put_number(bytes_out + ID_AT, header->id, 8);
-    put_number(bytes_out + CREATED_AT, (uint64_t)header->created_ms, 8);
-    put_number(bytes_out + KEY_LENGTH_AT, header->sealed_epoch_key_bytes, 4);
+    number_put_big(bytes_out + VERSION_AT, VERSION, 4);
+    number_put_big(bytes_out + KIND_AT, header->kind, 4);
+    number_put_big(bytes_out + ID_AT, header->id, 8);
+    number_put_big(bytes_out + CREATED_AT, (uint64_t)header->created_ms, 8);
+    number_put_big(bytes_out + KEY_LENGTH_AT, header->sealed_epoch_key_bytes, 4);
     memcpy(bytes_out + KEY_AT, header->sealed_epoch_key, header->sealed_epoch_key_bytes);
     sha256(slice_of(bytes_out, CHECKSUM_AT), bytes_out + CHECKSUM_AT);
 }
@@ -72,18 +58,18 @@ bool spool_header_parse(struct slice bytes, struct spool_header *header_out, str
     sha256(slice_of(bytes.at, CHECKSUM_AT), digest);
     if (memcmp(digest, bytes.at + CHECKSUM_AT, sizeof digest) != 0)
         return FAIL(err, ERR_PERM, "segment header damaged: checksum differs");
-    if (get_number(bytes.at + VERSION_AT, 4) != VERSION)
+    if (number_get_big(bytes.at + VERSION_AT, 4) != VERSION)
         return FAIL(err, ERR_PERM, "segment has format version %u, this program knows %d",
-                    (unsigned)get_number(bytes.at + VERSION_AT, 4), VERSION);
-    kind = get_number(bytes.at + KIND_AT, 4);
-    key_bytes = get_number(bytes.at + KEY_LENGTH_AT, 4);
+                    (unsigned)number_get_big(bytes.at + VERSION_AT, 4), VERSION);
+    kind = number_get_big(bytes.at + KIND_AT, 4);
+    key_bytes = number_get_big(bytes.at + KEY_LENGTH_AT, 4);
     if (kind != SPOOL_QUEUE && kind != SPOOL_PORTAL)
         return FAIL(err, ERR_PERM, "segment header: unknown kind");
     if (key_bytes < 1 || key_bytes > RECIPIENT_SEALED_MAX_BYTES)
         return FAIL(err, ERR_PERM, "segment header: key length out of range");
-    header_out->id = get_number(bytes.at + ID_AT, 8);
+    header_out->id = number_get_big(bytes.at + ID_AT, 8);
     header_out->kind = kind == SPOOL_QUEUE ? SPOOL_QUEUE : SPOOL_PORTAL;
-    header_out->created_ms = (int64_t)get_number(bytes.at + CREATED_AT, 8);
+    header_out->created_ms = (int64_t)number_get_big(bytes.at + CREATED_AT, 8);
     header_out->sealed_epoch_key_bytes = (uint32_t)key_bytes;
     memcpy(header_out->sealed_epoch_key, bytes.at + KEY_AT, key_bytes);
     return true;
@@ -241,15 +227,15 @@ enum spool_removal spool_segment_remove(int dir_fd, uint64_t segment, struct err
 void spool_chunk_nonce(uint32_t chunk, bool is_last, uint8_t nonce_out[AEAD_NONCE_BYTES])
 {
     memset(nonce_out, 0, AEAD_NONCE_BYTES);
-    put_number(nonce_out + 7, chunk, 4);
+    number_put_big(nonce_out + 7, chunk, 4);
     nonce_out[11] = is_last ? 1 : 0;
 }
 
 void spool_chunk_aad(uint64_t segment, uint64_t offset, uint8_t aad_out[SPOOL_AAD_BYTES])
 {
     memcpy(aad_out, message_magic, sizeof message_magic);
-    put_number(aad_out + 8, segment, 8);
-    put_number(aad_out + 16, offset, 8);
+    number_put_big(aad_out + 8, segment, 8);
+    number_put_big(aad_out + 16, offset, 8);
 }
 
 uint64_t spool_sealed_bytes(uint64_t plain_bytes)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/seal.h"
 
+#include "base/number.h"
 #include "crypto/aead.h"
 #include "crypto/digest.h"
 #include "crypto/random.h"
@@ -23,21 +24,6 @@ struct seal {
     uint64_t counter;
     struct epoch cached[EPOCHS_CACHED]; /* earlier ones, by id modulo */
 };
-
-static void put_number(uint8_t *to, uint64_t value, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        to[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t get_number(const uint8_t *at, size_t len)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < len; i++)
-        value |= (uint64_t)at[i] << (8 * i);
-    return value;
-}
 
 static struct aead *epoch_aead(const struct secret *column_key, struct slice salt)
 {
@@ -89,8 +75,8 @@ void seal_free(struct seal **seal)
 static void write_aad(enum seal_column column, uint64_t id, uint64_t number, uint8_t *aad_out)
 {
     aad_out[0] = (uint8_t)column;
-    put_number(aad_out + 1, id, 8);
-    put_number(aad_out + 9, number, 8);
+    number_put_little(aad_out + 1, id, 8);
+    number_put_little(aad_out + 9, number, 8);
 }
 
 void seal_close(struct seal *seal, enum seal_column column, uint64_t id, uint64_t number,
@@ -100,8 +86,8 @@ void seal_close(struct seal *seal, enum seal_column column, uint64_t id, uint64_
 
     must(seal != NULL);
     seal->counter++;
-    put_number(sealed_out, seal->now.id, 4);
-    put_number(sealed_out + 4, seal->counter, 8);
+    number_put_little(sealed_out, seal->now.id, 4);
+    number_put_little(sealed_out + 4, seal->counter, 8);
     memcpy(nonce + 4, sealed_out + 4, 8);
     write_aad(column, id, number, aad);
     aead_seal(seal->now.aead, nonce, slice_of(aad, sizeof aad), plain, sealed_out + 12);
@@ -136,7 +122,7 @@ bool seal_open(struct store *store, enum seal_column column, uint64_t id, uint64
     struct aead *aead;
 
     must(store->seal != NULL && sealed.len >= SEAL_OVERHEAD);
-    aead = find_epoch(store, get_number(sealed.at, 4));
+    aead = find_epoch(store, number_get_little(sealed.at, 4));
     if (aead == NULL)
         return false;
     memcpy(nonce + 4, sealed.at + 4, 8);
