@@ -27,6 +27,12 @@ void inbox_init(struct inbox *inbox, struct keeper *keeper)
     inbox->timer = loop_timer_new(keeper->loop, on_timer, inbox);
 }
 
+void inbox_free_context(struct keeper *keeper, struct task *task)
+{
+    (void)keeper;
+    free(task->context);
+}
+
 static void free_task(struct keeper *keeper, struct task *task)
 {
     list_remove(&task->link);

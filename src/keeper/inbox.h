@@ -98,6 +98,8 @@ void inbox_put(struct keeper *keeper, const struct task_kind *kind, uint64_t pee
 /* As inbox_put, with the kind's own context and numbers. type IPC_NONE: no message. */
 void inbox_put_own(struct keeper *keeper, const struct task_kind *kind, enum ipc_type type,
                    const void *message, void *context, uint64_t a, uint64_t b, uint64_t c);
+/* A `release` for a context that is one malloc and holds no secret. */
+void inbox_free_context(struct keeper *keeper, struct task *task);
 /* Run the batch now. */
 void inbox_flush(struct keeper *keeper);
 

@@ -200,18 +200,12 @@ static void refuse(struct keeper *keeper, struct task *task, const union ipc_any
     schedule_rest(keeper, ask->message, ask->number, REST_MS);
 }
 
-static void release(struct keeper *keeper, struct task *task)
-{
-    (void)keeper;
-    free(task->context);
-}
-
 static const struct task_kind kind_mail = {.name_cstr = "mail",
                                            .is_lazy = true,
                                            .prepare = prepare,
                                            .run = run,
                                            .refuse = refuse,
-                                           .release = release};
+                                           .release = inbox_free_context};
 
 static void on_made(struct keeper *keeper, const struct ask *ask, enum ipc_type type,
                     const union ipc_any *answer)

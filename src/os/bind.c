@@ -63,7 +63,7 @@ bool lock_take(const char *path_cstr, int *fd_out, struct err *err)
     return true;
 }
 
-static void address_write(const struct sockaddr *address, char *text_out, size_t size)
+static void endpoint_write(const struct sockaddr *address, char *text_out, size_t size)
 {
     char host_cstr[INET6_ADDRSTRLEN] = "?";
 
@@ -106,7 +106,7 @@ static bool fail_to_listen(const struct sockaddr *address, struct err *err)
     char text_cstr[INET6_ADDRSTRLEN + 10];
     int problem = errno;
 
-    address_write(address, text_cstr, sizeof text_cstr);
+    endpoint_write(address, text_cstr, sizeof text_cstr);
     return FAIL(err, ERR_PERM, "cannot listen on %s: %s%s", text_cstr, strerror(problem),
                 problem == EACCES       ? "; ports below 1024 need root"
                 : problem == EADDRINUSE ? "; stop the other server or choose another port"
