@@ -144,7 +144,7 @@ static void test_one_server_per_folder(void **state)
     assert_false(store_open(folder_cstr, &other, &err));
     assert_non_null(strstr(err.text_cstr, "another server"));
     store_close(&store);
-    assert_false(store_open("/nonexistent", &other, &err));
+    assert_false(store_open("/dev/null/none", &other, &err));
     kit_write_file(folder_cstr, "postern.db", S("this is no database at all, only words"));
     assert_false(store_open(folder_cstr, &other, &err));
     kit_remove_folder(folder_cstr);
