@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypto/digest.h"
+#include "base/number.h"
 #include "crypto/internal.h"
 
+#include <sodium.h>
 #include <string.h>
 
 enum { SHA256_BLOCK_BYTES = 64 };
@@ -118,4 +120,14 @@ void hkdf_secret(const struct secret *from, struct slice info, struct secret *se
 {
     hkdf_sha256(slice_of(from->bytes, SECRET_BYTES), (struct slice){NULL, 0}, info,
                 secret_out->bytes, SECRET_BYTES);
+}
+
+uint64_t siphash(const struct secret *key, struct slice bytes)
+{
+    uint8_t hash[crypto_shorthash_BYTES];
+
+    must(crypto_shorthash_KEYBYTES <= SECRET_BYTES);
+    (void)crypto_shorthash(hash, bytes.len == 0 ? (const uint8_t *)"" : bytes.at, bytes.len,
+                           key->bytes);
+    return number_get_little(hash, sizeof hash);
 }

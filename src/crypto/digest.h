@@ -26,6 +26,9 @@ void sha256_deinit(struct sha256_stream *stream);
 /* key: any length. [RFC 2104] */
 void hmac_sha256(struct slice key, struct slice bytes, uint8_t mac_out[SHA256_BYTES]);
 
+/* SipHash-2-4 under the key's first 16 bytes: a short, cheap keyed hash for look-up tables on disk. */
+uint64_t siphash(const struct secret *key, struct slice bytes);
+
 enum { HKDF_MAX_BYTES = 255 * SHA256_BYTES };
 /*
  * Derive `len` bytes (at most HKDF_MAX_BYTES) from `secret`. salt: may be empty. info: names the

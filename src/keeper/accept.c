@@ -118,7 +118,7 @@ static void schedule_after(struct keeper *keeper, uint64_t message, uint64_t num
     schedule_add(keeper, message, number, domain);
 }
 
-static void put_recipient(struct keeper *keeper, const struct store_recipient *recipient)
+static void put_recipient(struct keeper *keeper, struct store_recipient *recipient)
 {
     store_recipient_put(keeper->store, recipient);
     if (recipient->state == STATE_DROPPED)

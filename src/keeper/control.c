@@ -11,8 +11,6 @@ enum {
     PIECE_BYTES = 256 << 10,
     LINES_MAX_BYTES = 16 << 20,
     REQUEST_MAX_BYTES = 64 << 10,
-    SEARCH_PAGE = 500,
-    SEARCH_MAX = 100000, /* messages looked at for a Message-ID */
 };
 
 struct command {
@@ -108,27 +106,13 @@ struct slice control_member(const json_t *request, const char *key_cstr)
 
 /* ---- which message ---- */
 
-/* By its Message-ID: sealed, so the newest messages are opened one by one. */
-static uint64_t search_header_id(struct keeper *keeper, struct slice header_id)
+static uint64_t find_header_id(struct keeper *keeper, struct slice header_id)
 {
-    uint64_t page[SEARCH_PAGE], to = INT64_MAX;
-    struct store_message message;
-    size_t seen = 0, count;
-
     if (slice_starts_with(header_id, S("<")))
         header_id = slice_from(header_id, 1);
     if (slice_ends_with_nocase(header_id, S(">")))
         header_id = slice_head(header_id, header_id.len - 1);
-    while (seen < SEARCH_MAX &&
-           (count = store_message_list(keeper->store, 0, to, page, SEARCH_PAGE)) > 0) {
-        for (size_t i = 0; i < count; i++)
-            if (store_message_get(keeper->store, page[i], &message) &&
-                slice_equal(message.header_id, header_id))
-                return page[i];
-        to = page[count - 1];
-        seen += count;
-    }
-    return 0;
+    return store_message_find(keeper->store, header_id, INT64_MAX);
 }
 
 uint64_t control_find_message(struct control_output *output, const json_t *request)
@@ -139,7 +123,7 @@ uint64_t control_find_message(struct control_output *output, const json_t *reque
     if (id_parse(name, &id) && id <= INT64_MAX &&
         store_message_exists(output->keeper->store, id))
         return id;
-    id = slice_find_byte(name, '@') < name.len ? search_header_id(output->keeper, name) : 0;
+    id = slice_find_byte(name, '@') < name.len ? find_header_id(output->keeper, name) : 0;
     if (id == 0)
         control_error(output, "there is no such message (or its story is no longer kept)");
     return id;

@@ -39,7 +39,7 @@ void control_set_text(json_t *object, const char *key_cstr, struct slice text);
 void control_set_number(json_t *object, const char *key_cstr, int64_t number);
 
 /*
- * The message that a request names: our id, or a Message-ID (looked for among the newest). 0: none,
+ * The message that a request names: our id, or a Message-ID (the newest message with it). 0: none,
  * and the error line is written.
  */
 uint64_t control_find_message(struct control_output *output, const json_t *request);

@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "store/address.h"
 #include "store/key.h"
+#include "store/ledger.h"
 #include "store/seal.h"
 #include "store/store.h"
 
@@ -36,6 +37,7 @@ struct store {
     struct seal *seal;
     struct address_cache *addresses;
     struct store_keys *keys;
+    struct ledger *ledger;                   /* NULL before the keys are open */
     struct buffer packed, sealed;            /* scratch of one call */
     struct buffer opened[SEAL_COLUMN_COUNT]; /* what the last read of each room hands out */
 };
@@ -91,6 +93,9 @@ static inline int64_t store__column(sqlite3_stmt *query, int at)
     return sqlite3_column_int64(query, at);
 }
 struct slice store__column_blob(sqlite3_stmt *query, int at);
+
+/* The recipients of a message are about to be removed: those that still wait are counted no more. */
+void store__recipients_leave(struct store *store, uint64_t message);
 
 /* Run text without parameters at once (schema, pragmas). */
 bool store__execute(struct store *store, const char *sql_cstr);

@@ -279,7 +279,8 @@ static bool open_with(struct store *store, const struct master *master, struct e
     }
     store->keys = keys;
     store->seal = seal_new(store, keys->column_id, &keys->column);
-    return store->seal != NULL || FAIL(err, ERR_TEMP, "cannot write to the database");
+    return (store->seal != NULL && ledger_new(store, &keys->index) != NULL) ||
+           FAIL(err, ERR_TEMP, "cannot write to the database");
 }
 
 bool store_keys_open(struct store *store, struct slice master_text, struct err *err)

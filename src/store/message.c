@@ -41,6 +41,8 @@ void store_message_put(struct store *store, const struct store_message *message)
                value_blob(message->live == 0 ? slice_of(NULL, 0)
                                              : slice_of(content->wrapped_key, KEYWRAP_BYTES)),
                value_blob(seal_texts(store, message, message->answer))));
+    ledger_put_header(store->ledger, message->header_id, message->id);
+    ledger_add(store->ledger, LEDGER_OPEN, message->open > 0 ? 1 : 0);
 }
 
 static void read_content(sqlite3_stmt *query, struct store_message *message_out)
@@ -112,11 +114,21 @@ bool store_message_release(struct store *store, uint64_t id, uint64_t live, uint
         "UPDATE message SET open = open - ?3, live = live - ?2,"
         " wrapped_key = iif(live = ?2, NULL, wrapped_key) WHERE id = ?1 AND live >= ?2"
         " AND open >= ?3";
-    static const char sql_live[] = "SELECT live FROM message WHERE id = ?1";
-    int64_t left = 1;
+    static const char sql_left[] = "SELECT live, open FROM message WHERE id = ?1";
+    sqlite3_stmt *query;
+    int64_t live_left = 1, open_left = 1;
 
     store__run(store, sql, VALUES(NUMBER(id), NUMBER(live), NUMBER(ended)));
-    return live > 0 && store__number(store, sql_live, VALUES(NUMBER(id)), &left) && left == 0;
+    if (store->db == NULL || sqlite3_changes(store->db) == 0)
+        return false;
+    query = store__query(store, sql_left, VALUES(NUMBER(id)));
+    if (store__step(store, query)) {
+        live_left = store__column(query, 0);
+        open_left = store__column(query, 1);
+        store__end(query);
+    }
+    ledger_add(store->ledger, LEDGER_OPEN, ended > 0 && open_left == 0 ? -1 : 0);
+    return live > 0 && live_left == 0;
 }
 
 void store_message_end(struct store *store, uint64_t id)
@@ -125,6 +137,7 @@ void store_message_end(struct store *store, uint64_t id)
         "UPDATE message SET open = 0, live = 0, wrapped_key = NULL WHERE id = ?1";
 
     store__run(store, sql, VALUES(NUMBER(id)));
+    ledger_add(store->ledger, LEDGER_OPEN, -1);
 }
 
 void store_message_forget_answer(struct store *store, const struct store_message *message)
@@ -163,6 +176,7 @@ size_t store_message_purge(struct store *store, uint64_t before, size_t max)
     int64_t id;
 
     while (count < max && store__number(store, sql_find, VALUES(NUMBER(before)), &id)) {
+        store__recipients_leave(store, (uint64_t)id);
         store__run(store, sql_recipients, VALUES(NUMBER(id)));
         store__run(store, sql_events, VALUES(NUMBER(id)));
         store__run(store, sql_copies, VALUES(NUMBER(id)));
@@ -171,13 +185,17 @@ size_t store_message_purge(struct store *store, uint64_t before, size_t max)
             break;
         count++;
     }
+    if (before > 0)
+        ledger_sweep(store, before);
     return count;
+}
+
+uint64_t store_message_find(struct store *store, struct slice header_id, uint64_t before)
+{
+    return ledger_find(store, header_id, before);
 }
 
 uint64_t store_message_count(struct store *store)
 {
-    static const char sql[] = "SELECT count(*) FROM message WHERE open > 0";
-    int64_t count = 0;
-
-    return store__number(store, sql, NULL, 0, &count) ? (uint64_t)count : 0;
+    return (uint64_t)ledger_get(store->ledger, LEDGER_OPEN);
 }

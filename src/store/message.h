@@ -66,7 +66,9 @@ size_t store_message_list(struct store *store, uint64_t from, uint64_t to, uint6
                           size_t max);
 /* Remove at most `max` ended messages with ids below `before`, with their rows; how many. */
 size_t store_message_purge(struct store *store, uint64_t before, size_t max);
-/* Number of messages that have recipients not at their end. Reads a table: for status only. */
+/* The newest message below `before` that came with this Message-ID (without <>); 0: none. */
+uint64_t store_message_find(struct store *store, struct slice header_id, uint64_t before);
+/* Number of messages that have recipients not at their end; known without looking. */
 uint64_t store_message_count(struct store *store);
 
 #endif

@@ -26,7 +26,49 @@ static struct tls_requirement requirement_read(int64_t number)
     };
 }
 
-void store_recipient_put(struct store *store, const struct store_recipient *recipient)
+/* ---- counts ---- */
+
+static void count(struct store *store, const struct recipient_counted *counted, int64_t sign)
+{
+    if (!counted->is_due && !counted->is_held)
+        return;
+    ledger_add(store->ledger, LEDGER_DUE, counted->is_due ? sign : 0);
+    ledger_add(store->ledger, LEDGER_HELD, counted->is_held ? sign : 0);
+    ledger_add(store->ledger, LEDGER_STATE + counted->state % LEDGER_STATES, sign);
+}
+
+static struct recipient_counted counted_now(const struct store_recipient *recipient)
+{
+    return (struct recipient_counted){
+        (uint8_t)recipient->state, recipient->due_ms != RECIPIENT_NOT_DUE, recipient->is_held};
+}
+
+static void count_change(struct store *store, struct store_recipient *recipient)
+{
+    count(store, &recipient->counted, -1);
+    recipient->counted = counted_now(recipient);
+    count(store, &recipient->counted, 1);
+}
+
+void store__recipients_leave(struct store *store, uint64_t message)
+{
+    static const char sql[] =
+        "SELECT state, due_ms IS NOT NULL, held <> 0 FROM recipient WHERE message = ?1 AND"
+        " (due_ms IS NOT NULL OR held <> 0)";
+    sqlite3_stmt *query = store__query(store, sql, VALUES(NUMBER(message)));
+
+    while (store__step(store, query)) {
+        struct recipient_counted gone = {(uint8_t)store__column(query, 0),
+                                         store__column(query, 1) != 0,
+                                         store__column(query, 2) != 0};
+
+        count(store, &gone, -1);
+    }
+}
+
+/* ---- rows ---- */
+
+void store_recipient_put(struct store *store, struct store_recipient *recipient)
 {
     static const char sql[] =
         "INSERT OR REPLACE INTO recipient(message, number, address, domain, state, method,"
@@ -47,9 +89,10 @@ void store_recipient_put(struct store *store, const struct store_recipient *reci
                NUMBER(r->unproved_ms),
                value_optional(r->due_ms != RECIPIENT_NOT_DUE, r->due_ms), NUMBER(r->is_held),
                value_blob(store__pack_seal(store, SEAL_RECIPIENT, r->message, r->number))));
+    count_change(store, recipient);
 }
 
-void store_recipient_update(struct store *store, const struct store_recipient *recipient)
+void store_recipient_update(struct store *store, struct store_recipient *recipient)
 {
     static const char sql[] =
         "UPDATE recipient SET state = ?3, attempts = ?4, owes = ?5, flags = ?6,"
@@ -61,6 +104,7 @@ void store_recipient_update(struct store *store, const struct store_recipient *r
         VALUES(NUMBER(r->message), NUMBER(r->number), NUMBER(r->state), NUMBER(r->attempts),
                NUMBER(r->owes), NUMBER(r->flags), NUMBER(r->unproved_ms),
                value_optional(r->due_ms != RECIPIENT_NOT_DUE, r->due_ms), NUMBER(r->is_held)));
+    count_change(store, recipient);
 }
 
 static void read_row(sqlite3_stmt *query, struct store_recipient *recipient_out)
@@ -82,6 +126,7 @@ static void read_row(sqlite3_stmt *query, struct store_recipient *recipient_out)
                                 ? RECIPIENT_NOT_DUE
                                 : store__column(query, 10);
     recipient_out->is_held = store__column(query, 11) != 0;
+    recipient_out->counted = counted_now(recipient_out);
 }
 
 bool store_recipient_get(struct store *store, uint64_t message, uint64_t number,
@@ -143,25 +188,19 @@ int64_t store_recipient_next_due(struct store *store, int64_t after_ms)
                                                                         : RECIPIENT_NOT_DUE;
 }
 
-static uint64_t count_rows(struct store *store, const char *sql_cstr)
-{
-    int64_t count = 0;
-
-    return store__number(store, sql_cstr, NULL, 0, &count) ? (uint64_t)count : 0;
-}
-
 uint64_t store_recipient_count(struct store *store)
 {
-    static const char sql[] = "SELECT count(*) FROM recipient WHERE due_ms IS NOT NULL";
-
-    return count_rows(store, sql);
+    return (uint64_t)ledger_get(store->ledger, LEDGER_DUE);
 }
 
 uint64_t store_recipient_held_count(struct store *store)
 {
-    static const char sql[] = "SELECT count(*) FROM recipient WHERE held <> 0";
+    return (uint64_t)ledger_get(store->ledger, LEDGER_HELD);
+}
 
-    return count_rows(store, sql);
+uint64_t store_recipient_state_count(struct store *store, unsigned state)
+{
+    return (uint64_t)ledger_get(store->ledger, LEDGER_STATE + state % LEDGER_STATES);
 }
 
 size_t store_recipient_held(struct store *store, const struct store_due *after,

@@ -42,12 +42,17 @@ struct store_recipient {
     struct slice spelled; /* the address as this sender wrote it, when it differs */
     struct slice orcpt;
     struct slice reasons; /* why this method, in words */
+    /* As what the row was counted when it was last read or written: this wing's own; {0} = not at all. */
+    struct recipient_counted {
+        uint8_t state;
+        bool is_due, is_held;
+    } counted;
 };
 
 /* Insert, or replace the whole row. */
-void store_recipient_put(struct store *store, const struct store_recipient *recipient);
+void store_recipient_put(struct store *store, struct store_recipient *recipient);
 /* Change what changes with each attempt, without the sealed texts. */
-void store_recipient_update(struct store *store, const struct store_recipient *recipient);
+void store_recipient_update(struct store *store, struct store_recipient *recipient);
 /* False: no such row (or trouble). */
 MUST_CHECK bool store_recipient_get(struct store *store, uint64_t message, uint64_t number,
                                     struct store_recipient *recipient_out);
@@ -62,9 +67,10 @@ size_t store_recipient_due(struct store *store, const struct store_due *after, i
                            struct store_due *due_out, size_t max);
 /* The soonest due time after `after_ms`; RECIPIENT_NOT_DUE when there is none. */
 int64_t store_recipient_next_due(struct store *store, int64_t after_ms);
-/* Rows that are due some time, and rows put aside. Reads the whole index. */
+/* Rows that are due some time; rows put aside; those of both in one state. Known without looking. */
 uint64_t store_recipient_count(struct store *store);
 uint64_t store_recipient_held_count(struct store *store);
+uint64_t store_recipient_state_count(struct store *store, unsigned state);
 
 /* Walk the rows put aside, in the order message, number. */
 size_t store_recipient_held(struct store *store, const struct store_due *after,

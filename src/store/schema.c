@@ -53,6 +53,9 @@ static const char *const steps[] = {
     "CREATE UNIQUE INDEX portal_copy_message ON portal_copy(message, number);"
     "CREATE TABLE segment(id INTEGER PRIMARY KEY, kind INTEGER NOT NULL,"
     " live INTEGER NOT NULL) STRICT;",
+    /* 2: see ledger.h */
+    "CREATE TABLE batch(id INTEGER PRIMARY KEY, counts BLOB NOT NULL, headers BLOB NOT NULL)"
+    " STRICT;",
 };
 
 bool store__migrate(struct store *store, struct err *err)

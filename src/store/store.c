@@ -138,6 +138,7 @@ void store_close(struct store **store)
         sqlite3_wal_checkpoint_v2(gone->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     close_database(gone);
     seal_free(&gone->seal);
+    ledger_free(&gone->ledger);
     store_keys_free(&gone->keys);
     address_cache_free(&gone->addresses);
     buffer_wipe(&gone->packed);
@@ -220,6 +221,7 @@ void store_rollback(struct store *store)
         return;
     if (store->db != NULL && sqlite3_get_autocommit(store->db) == 0)
         sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    ledger_settle(store->ledger, false);
     address_cache_clear(store->addresses);
     if (store->must_reopen)
         close_database(store);
@@ -233,6 +235,8 @@ bool store_commit(struct store *store, struct err *err)
     if (!store->is_open)
         return true;
     if (!store->is_troubled)
+        ledger_write(store);
+    if (!store->is_troubled)
         store__execute(store, "COMMIT");
     if (store->is_troubled) {
         *err = store->trouble;
@@ -240,6 +244,7 @@ bool store_commit(struct store *store, struct err *err)
         return false;
     }
     store->is_open = false;
+    ledger_settle(store->ledger, true);
     return true;
 }
 
