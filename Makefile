@@ -2,6 +2,10 @@
 # A thin door to meson. `make help` lists what there is.
 
 BUILD ?= build
+# Without a home that can be written to, ccache has no place.
+ifneq ($(shell [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),yes)
+export CCACHE_DISABLE = 1
+endif
 NINJA = ninja -C $(BUILD)
 QUIET = >$(BUILD)/meson-output.txt 2>&1 || { cat $(BUILD)/meson-output.txt; exit 1; }
 

@@ -24,8 +24,10 @@ def files(*patterns):
     else:  # an unpacked archive
         names = [os.path.relpath(os.path.join(folder, name), TOP)
                  for folder, _, found in os.walk(TOP) for name in found]
-        endings = tuple(pattern.lstrip('*') for pattern in patterns)
-        names = [name for name in names if name.endswith(endings) and not name.startswith('build')]
+        wanted = [re.compile(re.escape(pattern).replace(r'/\*\*/', '/(?:.*/)?').replace(r'\*', '.*') + '$')
+                  for pattern in patterns]  # as git reads them: a star crosses folders
+        names = [name for name in names if not name.startswith(('build', '.git/')) and '__pycache__' not in name and
+                 any(pattern.match(name) for pattern in wanted)]
     return sorted(name for name in set(names) if name and os.path.isfile(os.path.join(TOP, name)))
 
 

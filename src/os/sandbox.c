@@ -254,7 +254,7 @@ static bool restrict_calls(const struct sandbox *sandbox)
         deny_neighbours(filter);
         if ((sandbox->denials & SANDBOX_NO_FILES) != 0)
             deny(filter, opening, COUNT_OF(opening));
-        else if ((sandbox->denials & SANDBOX_ONLY_NEW) != 0)
+        if ((sandbox->denials & (SANDBOX_NO_FILES | SANDBOX_ONLY_NEW)) != 0)
             deny_changes(filter);
     }
     if ((sandbox->denials & SANDBOX_NO_INTERNET) != 0)

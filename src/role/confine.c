@@ -24,7 +24,7 @@ static const struct keep keeps[ROLE_COUNT] = {
                     .denials = SANDBOX_NO_INTERNET | SANDBOX_NO_CONNECT | SANDBOX_ONLY_NEW},
     [ROLE_COURIER] = {.queue = R,
                       .reads_public = true,
-                      .denials = SANDBOX_NO_ACCEPT | SANDBOX_NO_LOCAL},
+                      .denials = SANDBOX_NO_ACCEPT | SANDBOX_NO_LOCAL | SANDBOX_ONLY_NEW},
     [ROLE_SCRIBE] = {.queue = R | W,
                      .portal = R | W,
                      .denials = SANDBOX_NO_INTERNET | SANDBOX_NO_CONNECT | SANDBOX_NO_ACCEPT |

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const char settings_cstr[] = "state = \"/tmp/postern-role-test\"\nmaster_key = \"/m\"\n"
@@ -214,7 +215,7 @@ static void test_is_confined(void **state)
     must(ipc_send(stage.keeper, IPC_SIGN, &sign));
     run_until(&stage, &stage.heard.has_answer);
     assert_true(stage.heard.answer_ok); /* no internet socket */
-    if (!IS_SANITIZED)
+    if (!IS_SANITIZED && syscall(SYS_landlock_create_ruleset, NULL, 0, 1) >= 1)
         assert_string_equal(stage.heard.text_cstr, "reads not");
     ipc_channel_free(&stage.role);
     assert_int_equal(tear_down(&stage), 1);

@@ -10,7 +10,9 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from limits import Limits  # noqa: E402
 from world.ca import Authority, dkim_key  # noqa: E402
+from world.machine import lacking  # noqa: E402
 from world.postern import PROGRAM, Postern  # noqa: E402
 from world.postfix import Postfix  # noqa: E402
 from world.scene import World  # noqa: E402
@@ -30,6 +32,9 @@ def pytest_configure(config):
     signal.signal(signal.SIGTERM, _interrupt)
     config.addinivalue_line('markers', 'long: runs only with --long')
     config.addinivalue_line('markers', 'asan: also run against the sanitizer build')
+    config.addinivalue_line('markers', 'needs(what, ...): skipped where the machine lacks it (world/machine.py)')
+    config.addinivalue_line('markers', 'limit(seconds): may take longer than others (limits.py)')
+    config.pluginmanager.register(Limits())
 
 
 def pytest_collection_modifyitems(config, items):
@@ -40,6 +45,16 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if 'long' in item.keywords:
                 item.add_marker(skip)
+    for item in items:
+        for marker in item.iter_markers('needs'):
+            for problem in filter(None, map(lacking, marker.args)):
+                item.add_marker(pytest.mark.skip(reason=problem))
+
+
+def pytest_make_parametrize_id(val):
+    """Short names: a value of megabytes would not even fit into the environment of our children."""
+    words = repr(val)
+    return f'{words[:30]}...{len(words)}' if isinstance(val, (str, bytes)) and len(words) > 60 else None
 
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)
@@ -51,7 +66,7 @@ def pytest_runtest_makereport(item):
 def _folder(tag):
     path = tempfile.mkdtemp(prefix=f'postern-{tag}-')
     os.chmod(path, 0o755)  # the roles run as another user
-    return path
+    return os.path.realpath(path)
 
 
 @pytest.fixture(scope='session')

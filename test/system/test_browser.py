@@ -5,12 +5,16 @@ import os
 import time
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.common.by import By
 
 from world import wait_until
+from world.machine import PATIENCE
 from world.mails import BODY_CANARY, FILE_CANARY, canary_mail, make_mail, submit
 from world.reader import code_in, link_in
+
+webdriver = pytest.importorskip('selenium.webdriver', reason='the package python3-selenium is not installed')
+from selenium.webdriver.common.by import By  # noqa: E402
+
+pytestmark = [pytest.mark.needs('chromium', 'chromedriver'), pytest.mark.limit(180)]
 
 
 class Browser:
@@ -32,7 +36,7 @@ class Browser:
         options.binary_location = '/usr/bin/chromium'
         service = webdriver.chrome.service.Service('/usr/bin/chromedriver', service_args=['--log-level=SEVERE'])
         self.driver = webdriver.Chrome(service=service, options=options)
-        self.driver.set_page_load_timeout(30)
+        self.driver.set_page_load_timeout(30 * PATIENCE)
 
     def press(self, words):
         """Click the button or link with these words, wait for the next page."""

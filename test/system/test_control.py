@@ -6,6 +6,7 @@ import time
 import pytest
 
 from world import wait_until
+from world.machine import PATIENCE
 from world.mails import CANARIES, canary_mail, header_id, make_mail, send, submit
 from world.reader import Reader, link_in
 
@@ -172,7 +173,7 @@ def test_control_socket_is_not_for_everybody(world, house):
     # Junk does not stop it.
     for junk in (b'', b'\0' * 100, b'{' * 100000, b'\xff' * 5000, b'{"command":"trace"', b'[]\n', b'null\n'):
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(5)
+            sock.settimeout(5 * PATIENCE)
             sock.connect(path)
             try:
                 sock.sendall(junk)
@@ -183,7 +184,7 @@ def test_control_socket_is_not_for_everybody(world, house):
     holders = []
     for _ in range(60):
         sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(2)
+        sock.settimeout(2 * PATIENCE)
         try:
             sock.connect(path)
         except OSError:

@@ -17,6 +17,7 @@ import time
 import pytest
 
 from world import wait_until
+from world.machine import PATIENCE
 from world.postern import ROLES, TOP, _alive
 
 IN_FLIGHT = 100  # two couriers with 20 connections each, and results on their way to the keeper
@@ -46,6 +47,8 @@ class Count:
                 self.seen[number] = self.seen.get(number, 0) + 1
 
 
+@pytest.mark.needs('cc')
+@pytest.mark.limit(lambda config: 90 + 20 * config.getoption('--rounds'))
 def test_kill_under_load(world, house, source, pytestconfig, capsys):
     rounds = pytestconfig.getoption('--rounds')
     count = Count()
@@ -74,7 +77,7 @@ def test_kill_under_load(world, house, source, pytestconfig, capsys):
             for pid in server.pids(victim)[:1]:
                 os.kill(pid, signal.SIGKILL)
         try:
-            load.wait(15)
+            load.wait(15 * PATIENCE)
         except subprocess.TimeoutExpired:
             load.kill()
             load.wait()

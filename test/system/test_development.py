@@ -6,27 +6,16 @@ import signal
 import socket
 import subprocess
 
-from world import wait_until
+import pytest
+
+from world import free_port, wait_until
+from world.machine import PATIENCE
 from world.postern import PROGRAM, TOP
 
 RUN = os.path.join(TOP, 'tools', 'development', 'run')
 PORTS = 7
 
-
-def free_base():
-    """The first of seven ports in a row that nobody uses."""
-    for base in range(20000 + os.getpid() % 5000, 30000, PORTS):
-        probes = [socket.socket() for _ in range(PORTS)]
-        try:
-            for offset, probe in enumerate(probes):
-                probe.bind(('0.0.0.0', base + offset))
-            return base
-        except OSError:
-            continue
-        finally:
-            for probe in probes:
-                probe.close()
-    raise AssertionError('no seven free ports in a row')
+pytestmark = [pytest.mark.needs('aiosmtpd', 'msmtp'), pytest.mark.limit(150)]
 
 
 def start(folder, *arguments):
@@ -35,7 +24,7 @@ def start(folder, *arguments):
                             env={**os.environ, 'TMPDIR': folder})
 
 
-def finish(process, seconds=120):
+def finish(process, seconds=120 * PATIENCE):
     try:
         return process.communicate(timeout=seconds)[0]
     except subprocess.TimeoutExpired:
@@ -44,7 +33,7 @@ def finish(process, seconds=120):
 
 
 def test_sends_one_message_each_way(folder):
-    process = start(folder, '--once', '--port-base', str(free_base()), PROGRAM)
+    process = start(folder, '--once', '--port-base', str(free_port(PORTS)), PROGRAM)
     output = finish(process)
     assert process.returncode == 0, output
     assert re.search(r'patient@good\.test +TLS 1\.3 ', output), output
@@ -55,7 +44,7 @@ def test_sends_one_message_each_way(folder):
 
 
 def test_takes_ones_own_message_and_ends_on_a_signal(folder):
-    base = free_base()
+    base = free_port(PORTS)
     process = start(folder, '--port-base', str(base), PROGRAM)
     try:
         lines = []
@@ -66,28 +55,28 @@ def test_takes_ones_own_message_and_ends_on_a_signal(folder):
         output = ''.join(lines)
         assert process.poll() is None, output
         msmtp = re.search(r'msmtp -C (\S+) ', output).group(1)
-        subprocess.run(['msmtp', '-C', msmtp, 'somebody@plain.test'], check=True, timeout=30,
+        subprocess.run(['msmtp', '-C', msmtp, 'somebody@plain.test'], check=True, timeout=30 * PATIENCE,
                        input=b'To: somebody@plain.test\nSubject: My own\n\nText.\n')
         line = process.stdout.readline()
         assert 'somebody@plain.test' in line and 'cleartext' in line and 'My own' not in line, line
         assert re.search(rf'open https://localhost:{base + 4}/m/', process.stdout.readline())
         # Whatever the address, it stays on this machine.
-        subprocess.run(['msmtp', '-C', msmtp, 'friend@example.org'], check=True, timeout=30,
+        subprocess.run(['msmtp', '-C', msmtp, 'friend@example.org'], check=True, timeout=30 * PATIENCE,
                        input=b'To: friend@example.org\nSubject: Elsewhere\n\nText.\n')
         line = process.stdout.readline()
         assert re.search(r'friend@example\.org +TLS 1\.3 +Elsewhere', line), line
         trace = re.search(r'\S+ trace -c \S+ \S+', output).group(0)
-        wait_until(lambda: subprocess.run(trace.split(), check=False, timeout=30,
+        wait_until(lambda: subprocess.run(trace.split(), check=False, timeout=30 * PATIENCE,
                                           capture_output=True).returncode == 0, what='the story')
     finally:
         process.send_signal(signal.SIGINT)
-        rest = finish(process, 40)
+        rest = finish(process, 40 * PATIENCE)
     assert process.returncode == 0, rest
     assert os.listdir(folder) == [], 'something was left behind'
 
 
 def test_says_which_port_is_taken(folder):
-    base = free_base()
+    base = free_port(PORTS)
     with socket.socket() as taken:
         taken.bind(('127.0.0.1', base + 2))
         taken.listen()

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from world.machine import USER
 from world.mails import CANARIES, FILE_BODY_CANARY, canary_mail, make_mail, submit
 from world.reader import Reader, link_in
 from world.sniffer import disguises
@@ -87,8 +88,6 @@ def test_modes_of_files(world, house):
     server = house(world)
     world.host('mx.good.test', 'good.test')
     assert submit(server, make_mail(['a@nowhere.test']), ['a@nowhere.test'])[0] == 250
-    import pwd
-    nobody = pwd.getpwnam('nobody').pw_uid
     for parent, folders, names in os.walk(server.state):
         for name in folders + names:
             status = os.lstat(os.path.join(parent, name))
@@ -99,7 +98,7 @@ def test_modes_of_files(world, house):
     for pid in server.pids():
         with open(f'/proc/{pid}/status', encoding='ascii') as file:
             lines = dict(line.rstrip('\n').split(':\t', 1) for line in file if ':\t' in line)
-        assert lines['Uid'].split() == [str(nobody)] * 4, pid
+        assert lines['Uid'].split() == [str(USER.pw_uid)] * 4, pid
         assert int(lines['CapEff'], 16) == 0
         assert lines['NoNewPrivs'].strip() == '1'
         assert lines['Seccomp'].strip() == '2'

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from world import wait_until
+from world.machine import PATIENCE
 from world.mails import client, make_mail, send, submit
 from world.postern import PROGRAM
 
@@ -19,7 +20,7 @@ def check(server, text):
     path = server.settings_path + '.try'
     with open(path, 'w', encoding='utf-8') as file:
         file.write(text)
-    got = subprocess.run([PROGRAM, 'check', '-c', path], capture_output=True, text=True, timeout=20, check=False)
+    got = subprocess.run([PROGRAM, 'check', '-c', path], capture_output=True, text=True, timeout=20 * PATIENCE, check=False)
     return got.returncode, got.stdout + got.stderr, path
 
 
@@ -56,7 +57,7 @@ def test_wrong_settings_are_refused_with_place_and_advice(world, house):
         assert len(match.group(2)) > 15
         line = good[:good.index(old)].count('\n') + 1
         assert abs(int(match.group(1)) - line) <= 40
-    got = subprocess.run([PROGRAM, 'serve', '-c', path], capture_output=True, text=True, timeout=20, check=False)
+    got = subprocess.run([PROGRAM, 'serve', '-c', path], capture_output=True, text=True, timeout=20 * PATIENCE, check=False)
     assert got.returncode != 0
 
 
@@ -106,7 +107,7 @@ def test_bad_reload_changes_nothing(world, house):
 
 def test_second_server_on_the_same_state_is_refused(world, house):
     server = house(world)
-    got = subprocess.run([PROGRAM, 'serve', '-c', server.settings_path], capture_output=True, text=True, timeout=20,
+    got = subprocess.run([PROGRAM, 'serve', '-c', server.settings_path], capture_output=True, text=True, timeout=20 * PATIENCE,
                          check=False)
     assert got.returncode != 0
     assert server.process.poll() is None
@@ -139,7 +140,7 @@ def test_master_key(world, house):
     os.rename(server.master_key, server.master_key + '.away')
     server.command('key', 'new', server.master_key)
     server.start(wait=False)
-    assert server.process.wait(20) != 0  # another key: it refuses to start
+    assert server.process.wait(20 * PATIENCE) != 0  # another key: it refuses to start
     server.process = None
     os.rename(server.master_key + '.away', server.master_key)
     server.lines.clear()
@@ -167,10 +168,10 @@ def test_ten_thousand_idle_sessions(world, house):
     before = memory()
     idle = []
     for number in range(10000):
-        sock = socket.create_connection((server.address, server.ports['submission']), 20)
+        sock = socket.create_connection((server.address, server.ports['submission']), 20 * PATIENCE)
         idle.append(sock)
     for sock in idle:
-        sock.settimeout(20)
+        sock.settimeout(20 * PATIENCE)
         assert sock.recv(100).startswith(b'220')
         sock.sendall(b'EHLO idle.test\r\n')
     for sock in idle:
@@ -181,6 +182,6 @@ def test_ten_thousand_idle_sessions(world, house):
     start = time.monotonic()
     send(server, ['a@good.test'])
     good.wait(1)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 3 * PATIENCE
     for sock in idle:
         sock.close()

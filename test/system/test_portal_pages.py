@@ -21,6 +21,8 @@ import urllib.parse
 
 import pytest
 
+from world.machine import PATIENCE
+
 BUILD = os.environ.get('POSTERN_BUILD', os.path.join(os.path.dirname(__file__), '../../build'))
 
 
@@ -46,17 +48,24 @@ class Stand:
         for line in self.process.stdout:
             self.lines.put(line.strip())
 
-    def said(self):
-        """What happened since the last call."""
+    def said(self, *awaited):
+        """What happened since the last call; waits for lines that begin so, and a moment for what should not come."""
+        found, awaited = [], list(awaited)
+        end = time.monotonic() + 20 * PATIENCE
+        while awaited and time.monotonic() < end:
+            try:
+                found.append(self.lines.get(timeout=0.1))
+            except queue.Empty:
+                continue
+            awaited = [start for start in awaited if not found[-1].startswith(start)]
         time.sleep(.15)
-        found = []
         while not self.lines.empty():
             found.append(self.lines.get())
         return found
 
     def close(self):
         self.process.stdin.close()
-        assert self.process.wait(20) == 0
+        assert self.process.wait(20 * PATIENCE) == 0
 
     def raw(self, data, wait=5):
         with socket.create_connection(('127.0.0.1', self.port), timeout=wait) as plain:
@@ -85,7 +94,7 @@ class Browser:
         self.stand, self.cookies = stand, {}
 
     def ask(self, method, path, body=None, headers=None):
-        connection = http.client.HTTPSConnection('localhost', self.stand.port, timeout=20,
+        connection = http.client.HTTPSConnection('localhost', self.stand.port, timeout=20 * PATIENCE,
                                                  context=self.stand.context)
         headers = dict(headers or {})
         cookies = [c for p, c in self.cookies.items() if path.startswith(p)]
@@ -128,8 +137,8 @@ def pattern(length):
 
 
 @pytest.fixture(scope='module')
-def stand(tmp_path_factory):
-    it = Stand(str(tmp_path_factory.mktemp('stand')))
+def stand(module_folder):
+    it = Stand(module_folder)
     yield it
     it.close()
 
@@ -179,7 +188,7 @@ def test_code_from_link_to_message(stand, browser):
     policy = frame.headers['Content-Security-Policy']
     assert "default-src 'none'" in policy and 'sandbox' in policy and 'script' not in policy
     assert browser.get(base + '/message').status == 200
-    facts = stand.said()
+    facts = stand.said('revealed code', 'code code')
     assert facts.count('revealed code') == 1 and facts.count('code code') == 1
 
 
@@ -217,7 +226,7 @@ def test_attachments_come_whole(stand, browser):
     assert browser.get(base + '/part/3').status == 404
     head = browser.ask('HEAD', base + '/part/1')
     assert head.status == 200 and head.headers['Content-Length'] == '300000'
-    assert [f for f in stand.said() if f.startswith('taken')] == ['taken link 1', 'taken link 2']
+    assert [f for f in stand.said('taken link 1', 'taken link 2') if f.startswith('taken')] == ['taken link 1', 'taken link 2']
 
 
 @pytest.mark.asan
@@ -233,7 +242,7 @@ def test_reply_with_files(stand, browser):
     ])
     assert sent.status == 303 and sent.headers['Location'] == './sent'
     assert 'on its way' in browser.get(base + '/sent').text
-    (fact,) = [f for f in stand.said() if f.startswith('reply')]
+    (fact,) = [f for f in stand.said('reply') if f.startswith('reply')]
     with open(fact.split()[2], 'rb') as file:
         raw = file.read()
     assert b'\n' not in raw.replace(b'\r\n', b'')
@@ -395,7 +404,7 @@ def test_tls_is_strict(stand):
         context.minimum_version = wish.get('least', ssl.TLSVersion.TLSv1)
         context.maximum_version = wish.get('most', ssl.TLSVersion.TLSv1_3)
         context.set_ciphers(wish.get('ciphers', 'ALL:@SECLEVEL=0'))
-        with socket.create_connection(('127.0.0.1', stand.port), timeout=5) as plain:
+        with socket.create_connection(('127.0.0.1', stand.port), timeout=5 * PATIENCE) as plain:
             with context.wrap_socket(plain, server_hostname='localhost') as tls:
                 return tls.version(), tls.cipher()[0]
 
@@ -409,6 +418,7 @@ def test_tls_is_strict(stand):
             handshake(**wish)
 
 
+@pytest.mark.needs('curl')
 def test_curl_reads_a_message(stand):
     base = stand.url + stand.links['link']
     jar = os.path.join(stand.folder, 'jar')

@@ -2,11 +2,14 @@
 """Delivery through a real name server instead of settings: nsd holds the zones, our resolver asks it."""
 import os
 
+import pytest
+
 from world import free_port
 from world.mails import send
 from world.nsd import Nsd
 
 
+@pytest.mark.needs('nsd', 'dns')
 def test_mail_finds_its_way_through_nsd(world, house, folder):
     good = world.host('mx.good.test', 'good.test')
     zones = {

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from world.machine import PATIENCE
 from world.postern import PASSWORD
 
 pytestmark = pytest.mark.asan
@@ -26,9 +27,9 @@ class Talk:
 
     def __init__(self, server, port='mx', source=STRANGER, tls=False, greeting='220'):
         self.server = server
-        self.sock = socket.create_connection((server.address, server.ports[port]), 20,
+        self.sock = socket.create_connection((server.address, server.ports[port]), 20 * PATIENCE,
                                              source_address=(source, 0))
-        self.sock.settimeout(20)
+        self.sock.settimeout(20 * PATIENCE)
         self.rest = b''
         if tls:
             self.start_tls()

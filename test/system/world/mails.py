@@ -6,6 +6,7 @@ import secrets
 import smtplib
 import ssl
 
+from .machine import PATIENCE
 from .postern import PASSWORD
 
 BODY_CANARY = 'kestrel-biopsy-finding'
@@ -58,7 +59,7 @@ def client(server, user='alice@clinic.test', password=PASSWORD):
     context = ssl.create_default_context(cafile=server.world.ca.roots)
     context.check_hostname = False
     smtp = smtplib.SMTP(server.address, server.ports['submission'], local_hostname='pc.clinic.test',
-                        timeout=30)
+                        timeout=30 * PATIENCE)
     smtp.starttls(context=context)
     if user:
         smtp.login(user, password)

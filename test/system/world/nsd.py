@@ -35,7 +35,7 @@ class Nsd:
 
         def answers():
             try:
-                return dns.query.udp(question, address, timeout=0.5, port=port).answer
+                return dns.query.udp(question, address, timeout=2, port=port).answer
             except Exception:  # not there yet
                 return None
         wait_until(answers, 10, what='an answer of nsd')

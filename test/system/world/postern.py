@@ -4,7 +4,6 @@ import ctypes
 import ctypes.util
 import json
 import os
-import pwd
 import re
 import signal
 import socket
@@ -13,6 +12,7 @@ import threading
 import time
 
 from . import free_port, wait_until
+from .machine import PATIENCE, USER, give
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 BUILD = os.path.abspath(os.environ.get('POSTERN_BUILD') or os.path.join(TOP, 'build'))
@@ -104,8 +104,7 @@ class Postern:
         self.write_settings()
         if not os.path.isdir(self.state):
             os.makedirs(self.state)
-        who = pwd.getpwnam('nobody')
-        os.chown(self.state, who.pw_uid, who.pw_gid)
+        give(self.state)
 
     # ---- settings ----
 
@@ -113,7 +112,7 @@ class Postern:
         listen = lambda kind: {'kind': kind, 'address': f'{self.address}:{self.ports[kind]}'}
         dkim = {('dkim', selector): {'key': path} for selector, path in self.world.dkim.items()}
         return {
-            'hostname': 'mail.clinic.test', 'state': self.state, 'run_as': 'nobody',
+            'hostname': 'mail.clinic.test', 'state': self.state, 'run_as': USER.pw_name,
             'master_key': self.master_key, 'tls_certificate': self.tls[0], 'tls_key': self.tls[1],
             'trusted_roots': self.world.ca.roots, 'log_level': 'debug',
             'smtpd_processes': 1, 'courier_processes': 1, 'scribe_processes': 1, 'portal_processes': 1,
@@ -149,7 +148,8 @@ class Postern:
 
     def start(self, seconds=30, wait=True):
         environment = dict(os.environ)
-        environment['ASAN_OPTIONS'] = 'detect_leaks=1:abort_on_error=0:exitcode=99'
+        leaks = os.environ.get('POSTERN_LEAKS') or '1'  # 0 where ptrace is forbidden: test/run
+        environment['ASAN_OPTIONS'] = f'detect_leaks={leaks}:abort_on_error=0:exitcode=99'
         environment['UBSAN_OPTIONS'] = 'print_stacktrace=1:halt_on_error=1'
         self.process = subprocess.Popen(
             [PROGRAM, 'serve', '-c', self.settings_path], stdin=subprocess.DEVNULL,
@@ -166,13 +166,13 @@ class Postern:
             if self.process.poll() is not None:
                 raise AssertionError('postern ended:\n' + self.log_tail())
             for kind in ('submission', 'mx'):
-                with socket.create_connection((self.address, self.ports[kind]), 2) as sock:
-                    sock.settimeout(2)
+                with socket.create_connection((self.address, self.ports[kind]), 5) as sock:
+                    sock.settimeout(5)
                     if not sock.recv(100).startswith(b'220'):
                         return False
                     sock.sendall(b'QUIT\r\n')
                     sock.recv(100)
-            socket.create_connection((self.address, self.ports['portal']), 2).close()
+            socket.create_connection((self.address, self.ports['portal']), 5).close()
             return all(self.pids(role) for role in ROLES)
 
         def try_ready():
@@ -230,17 +230,16 @@ class Postern:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            code = self.process.wait(seconds)
+            code = self.process.wait(seconds * PATIENCE)
         except subprocess.TimeoutExpired:
             self.kill_all(roles)
             raise AssertionError('postern did not end on SIGTERM:\n' + self.log_tail()) from None
         self.process = None
-        left = [pid for pid in roles if _alive(pid)]
-        if left:
-            time.sleep(1)
-            left = [pid for pid in left if _alive(pid)]
-            for pid in left:
-                os.kill(pid, signal.SIGKILL)
+        end = time.monotonic() + PATIENCE
+        while (left := [pid for pid in roles if _alive(pid)]) and time.monotonic() < end:
+            time.sleep(0.05)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
         assert not left, 'roles outlived the supervisor\n' + self.log_tail()
         assert code == 0, f'postern ended with {code}:\n' + self.log_tail()
 
@@ -252,7 +251,7 @@ class Postern:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        self.process.wait(10)
+        self.process.wait(10 * PATIENCE)
         self.process = None
         wait_until(lambda: not any(_alive(pid) for pid in victims), 10, what='the end of the killed')
 
@@ -275,7 +274,7 @@ class Postern:
     def command(self, *arguments, check=True, text=None):
         """Run `postern ARGUMENTS`."""
         got = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True,
-                             input=text, timeout=20, check=False, cwd='/')
+                             input=text, timeout=20 * PATIENCE, check=False, cwd='/')
         if check and got.returncode != 0:
             raise AssertionError(f'postern {" ".join(map(str, arguments))} ended with {got.returncode}:\n'
                                  f'{got.stdout}{got.stderr}')

@@ -11,6 +11,7 @@ import pwd
 import subprocess
 
 from . import wait_until
+from .machine import PATIENCE, USER, give
 
 MASTER = """\
 {address}:{port} inet n - n - - smtpd
@@ -77,10 +78,10 @@ class Postfix:
         self.config = os.path.join(folder, 'etc')
         self.log = os.path.join(folder, 'log')
         self.mail = os.path.join(folder, 'mail')
-        who = pwd.getpwnam('nobody')
+        who = USER
         for name_of in (self.config, self.mail, os.path.join(folder, 'queue'), os.path.join(folder, 'data')):
             os.makedirs(name_of, exist_ok=True)
-        os.chown(self.mail, who.pw_uid, who.pw_gid)
+        give(self.mail)
         owner = pwd.getpwnam('postfix')
         os.chown(os.path.join(folder, 'data'), owner.pw_uid, owner.pw_gid)
         values = dict(folder=folder, address=address, port=port, name=name, uid=who.pw_uid,
@@ -95,7 +96,7 @@ class Postfix:
         # The start script leaves the master in the background with our streams: give it none.
         return subprocess.run(['/usr/sbin/postfix', '-c', self.config, command],
                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL, check=False, timeout=60)
+                              stderr=subprocess.DEVNULL, check=False, timeout=60 * PATIENCE)
 
     def stop(self):
         self._postfix('stop')

@@ -9,6 +9,7 @@ import ssl
 import urllib.parse
 
 from . import wait_until
+from .machine import PATIENCE
 
 
 def link_in(message, must=True):
@@ -89,8 +90,8 @@ class Reader:
         parts = urllib.parse.urlsplit(url)
         path = parts.path + ('?' + parts.query if parts.query else '')
         connection = http.client.HTTPSConnection('portal.clinic.test', self.server.ports['portal'],
-                                                 context=self.context, timeout=30)
-        raw = socket.create_connection((self.server.address, self.server.ports['portal']), 30,
+                                                 context=self.context, timeout=30 * PATIENCE)
+        raw = socket.create_connection((self.server.address, self.server.ports['portal']), 30 * PATIENCE,
                                        (self.address, 0))
         connection.sock = self.context.wrap_socket(raw, server_hostname='portal.clinic.test')
         sent = {'User-Agent': 'reader'}
