@@ -47,6 +47,9 @@ san: test-packages ## the tests under AddressSanitizer and UBSan
 crash: test-packages build ## the long crash loop; ROUNDS=200
 	@CRASH_ROUNDS=$(or $(ROUNDS),200) BUILD=$(abspath $(BUILD)) test/run system -k crash
 
+large: test-packages build ## a message of a gigabyte through every role, with a ceiling on memory
+	@BUILD=$(abspath $(BUILD)) test/run system -k test_large --long -s
+
 bench: test-packages ## speed beside Postfix and Exim, in one run
 	@mkdir -p build-release
 	@[ -f build-release/build.ninja ] || meson setup build-release --buildtype=release -Dstrip=false >/dev/null
@@ -69,4 +72,4 @@ install: build ## install the program, the sample settings and the manual
 clean: ## remove everything that was built
 	rm -rf build build-*
 
-.PHONY: all help packages test-packages build run test check system san crash bench fuzz lint fmt install clean
+.PHONY: all help packages test-packages build run test check system san crash large bench fuzz lint fmt install clean

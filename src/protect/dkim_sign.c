@@ -4,6 +4,7 @@
 #include "base/encode.h"
 #include "format/mime/header.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { FIELDS_SIGNED_MAX = 200, FOLD_COLUMN = 72 };
@@ -60,41 +61,81 @@ static size_t header_end(struct slice header, size_t *line)
     return 0;
 }
 
-/* One pass: the header is kept, the body hashed. */
-static bool read_message(const struct content_source *source, struct buffer *header,
-                         uint8_t body_digest[SHA256_BYTES], struct err *err)
-{
+struct dkim_reading {
+    struct content_source source;
+    struct buffer header;
     struct dkim_body body;
-    bool in_body = false, went_well = source->rewind(source->context, err);
-    size_t line = 0;
+    size_t line; /* see header_end */
+    bool is_begun, in_body;
+    uint8_t body_digest[SHA256_BYTES];
+};
 
-    dkim_body_init(&body);
-    while (went_well) {
-        struct slice piece;
-        size_t before = buffer_len(header), len;
+struct dkim_reading *dkim_reading_new(const struct content_source *source)
+{
+    struct dkim_reading *reading = calloc(1, sizeof *reading);
 
-        went_well = source->next(source->context, &piece, err);
-        if (!went_well || piece.len == 0)
-            break;
-        if (in_body) {
-            dkim_body_push(&body, piece);
-            continue;
-        }
-        /* What goes past the ceiling may already be body. */
-        must(buffer_append(header, slice_head(piece, buffer_room(header))));
-        len = header_end(buffer_view(header), &line);
-        if (len > 0) {
-            in_body = true;
-            dkim_body_push(&body, slice_from(piece, len - before));
-            buffer_truncate(header, len);
-        } else if (buffer_room(header) == 0) {
-            went_well = FAIL(err, ERR_PERM, "the message's header is too large to be signed");
-        }
+    must(reading != NULL);
+    reading->source = *source;
+    buffer_init(&reading->header, DKIM_HEADER_MAX);
+    dkim_body_init(&reading->body);
+    return reading;
+}
+
+void dkim_reading_free(struct dkim_reading **reading)
+{
+    struct dkim_reading *it = *reading;
+
+    if (it == NULL)
+        return;
+    buffer_wipe(&it->header);
+    dkim_body_deinit(&it->body);
+    explicit_bzero(it, sizeof *it);
+    free(it);
+    *reading = NULL;
+}
+
+/* The header is kept, the body hashed. */
+static bool take_piece(struct dkim_reading *reading, struct slice piece, struct err *err)
+{
+    size_t before = buffer_len(&reading->header), len;
+
+    if (reading->in_body) {
+        dkim_body_push(&reading->body, piece);
+        return true;
     }
-    if (went_well)
-        dkim_body_finish(&body, body_digest);
-    dkim_body_deinit(&body);
-    return went_well;
+    /* What goes past the ceiling may already be body. */
+    must(buffer_append(&reading->header, slice_head(piece, buffer_room(&reading->header))));
+    len = header_end(buffer_view(&reading->header), &reading->line);
+    if (len > 0) {
+        reading->in_body = true;
+        dkim_body_push(&reading->body, slice_from(piece, len - before));
+        buffer_truncate(&reading->header, len);
+    } else if (buffer_room(&reading->header) == 0) {
+        return FAIL(err, ERR_PERM, "the message's header is too large to be signed");
+    }
+    return true;
+}
+
+enum progress dkim_reading_step(struct dkim_reading *reading, uint64_t max_bytes,
+                                struct err *err)
+{
+    const struct content_source *source = &reading->source;
+    struct slice piece;
+
+    if (!reading->is_begun && !source->rewind(source->context, err))
+        return PROGRESS_FAIL;
+    reading->is_begun = true;
+    for (uint64_t taken = 0; taken < max_bytes; taken += piece.len) {
+        if (!source->next(source->context, &piece, err))
+            return PROGRESS_FAIL;
+        if (piece.len == 0) {
+            dkim_body_finish(&reading->body, reading->body_digest);
+            return PROGRESS_DONE;
+        }
+        if (!take_piece(reading, piece, err))
+            return PROGRESS_FAIL;
+    }
+    return PROGRESS_WAIT;
 }
 
 /* ---- choosing fields ---- */
@@ -229,18 +270,13 @@ static bool is_dns_name(struct slice name)
     return name.len > 0 && name.len <= 253;
 }
 
-static bool sign_message(const struct content_source *source, struct facts *facts,
-                         const struct dkim_key *keys, size_t key_count, struct buffer *out,
-                         struct err *err)
+static bool sign_all(struct facts *facts, struct slice header, const struct dkim_key *keys,
+                     size_t key_count, struct buffer *out, struct err *err)
 {
-    struct buffer header;
     size_t before = buffer_len(out);
-    bool went_well;
+    bool went_well = choose_fields(facts, header, err);
 
-    buffer_init(&header, DKIM_HEADER_MAX);
-    went_well = read_message(source, &header, facts->body_digest, err) &&
-                choose_fields(facts, buffer_view(&header), err);
-    if (mime_field_count(buffer_view(&header), S("From")) == 0)
+    if (mime_field_count(header, S("From")) == 0)
         key_count = 0;
     for (size_t i = 0; i < key_count && went_well; i++)
         went_well = is_dns_name(keys[i].selector)
@@ -248,13 +284,12 @@ static bool sign_message(const struct content_source *source, struct facts *fact
                         : FAIL(err, ERR_PERM, "a selector is not a name");
     if (!went_well)
         buffer_truncate(out, before);
-    buffer_wipe(&header);
     return went_well;
 }
 
-bool dkim_sign(const struct content_source *source, struct slice domain,
-               const struct dkim_key *keys, size_t key_count, int64_t now_s, struct buffer *out,
-               struct err *err)
+bool dkim_reading_sign(const struct dkim_reading *reading, struct slice domain,
+                       const struct dkim_key *keys, size_t key_count, int64_t now_s,
+                       struct buffer *out, struct err *err)
 {
     struct facts facts = {.domain = domain, .now_s = now_s};
     bool went_well;
@@ -263,10 +298,27 @@ bool dkim_sign(const struct content_source *source, struct slice domain,
         return true;
     if (!is_dns_name(domain))
         return FAIL(err, ERR_PERM, "the domain to sign for is not a name");
+    memcpy(facts.body_digest, reading->body_digest, sizeof facts.body_digest);
     buffer_init(&facts.names, 8192);
     buffer_init(&facts.fields, (size_t)2 * DKIM_HEADER_MAX);
-    went_well = sign_message(source, &facts, keys, key_count, out, err);
+    went_well = sign_all(&facts, buffer_view(&reading->header), keys, key_count, out, err);
     buffer_wipe(&facts.names);
     buffer_wipe(&facts.fields);
+    return went_well;
+}
+
+bool dkim_sign(const struct content_source *source, struct slice domain,
+               const struct dkim_key *keys, size_t key_count, int64_t now_s, struct buffer *out,
+               struct err *err)
+{
+    struct dkim_reading *reading;
+    bool went_well;
+
+    if (key_count == 0)
+        return true;
+    reading = dkim_reading_new(source);
+    went_well = dkim_reading_step(reading, UINT64_MAX, err) == PROGRESS_DONE &&
+                dkim_reading_sign(reading, domain, keys, key_count, now_s, out, err);
+    dkim_reading_free(&reading);
     return went_well;
 }

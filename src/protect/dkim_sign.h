@@ -34,6 +34,23 @@ MUST_CHECK bool dkim_sign(const struct content_source *source, struct slice doma
                           struct buffer *out, struct err *err);
 
 /*
+ * The same in steps, for messages that are too large for one turn of a loop: read, then sign.
+ *
+ * source     copied; what it points to is borrowed
+ * step       DONE: all was read, sign now. WAIT: at least max_bytes were read, and there is more.
+ *            FAIL: as above; only free is left
+ */
+struct dkim_reading;
+struct dkim_reading *dkim_reading_new(const struct content_source *source);
+MUST_CHECK enum progress dkim_reading_step(struct dkim_reading *reading, uint64_t max_bytes,
+                                           struct err *err);
+MUST_CHECK bool dkim_reading_sign(const struct dkim_reading *reading, struct slice domain,
+                                  const struct dkim_key *keys, size_t key_count, int64_t now_s,
+                                  struct buffer *out, struct err *err);
+/* Wipes. NULL inside is fine. */
+void dkim_reading_free(struct dkim_reading **reading);
+
+/*
  * The relaxed form of a body, hashed as it comes. Init, push, finish; deinit in every case.
  * [RFC 6376 §3.4.4]
  */

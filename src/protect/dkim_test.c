@@ -97,6 +97,43 @@ static void test_fields_are_relaxed(void **state)
     buffer_deinit(&out);
 }
 
+/* However many turns the reading takes, the signature is the same. */
+static void test_reading_in_turns(void **state)
+{
+    static const uint64_t turns[] = {1, 150, 100000};
+    struct memory_source memory = {.bytes = S(MESSAGE), .piece = 10};
+    struct content_source source = source_of_memory(&memory);
+    struct sign_key *key = NULL;
+    struct buffer out, expected;
+    struct err err = {0};
+
+    (void)state;
+    buffer_init(&out, 10000);
+    buffer_init(&expected, 10000);
+    assert_true(sign_key_generate(SIGN_ED25519_SHA256, 0, &key, &err));
+    struct dkim_key good = {S("s1"), key};
+
+    assert_true(dkim_sign(&source, S("clinic.test"), &good, 1, 1700000000, &expected, &err));
+    for (size_t i = 0; i < COUNT_OF(turns); i++) {
+        struct dkim_reading *reading = dkim_reading_new(&source);
+        enum progress got = PROGRESS_WAIT;
+        size_t steps = 0;
+
+        for (; got == PROGRESS_WAIT; steps++)
+            got = dkim_reading_step(reading, turns[i], &err);
+        assert_int_equal(got, PROGRESS_DONE);
+        assert_true((steps == 1) == (turns[i] > sizeof MESSAGE));
+        buffer_clear(&out);
+        assert_true(
+            dkim_reading_sign(reading, S("clinic.test"), &good, 1, 1700000000, &out, &err));
+        assert_true(slice_equal(buffer_view(&out), buffer_view(&expected)));
+        dkim_reading_free(&reading);
+    }
+    buffer_deinit(&out);
+    buffer_deinit(&expected);
+    sign_key_free(&key);
+}
+
 static bool sign_text(struct slice message, struct slice domain, const struct dkim_key *keys,
                       size_t count, struct buffer *out, struct err *err)
 {
@@ -254,6 +291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bodies_are_relaxed),
         cmocka_unit_test(test_fields_are_relaxed),
+        cmocka_unit_test(test_reading_in_turns),
         cmocka_unit_test(test_what_is_not_signed),
         cmocka_unit_test(test_others_verify_both_signatures),
         cmocka_unit_test(test_speed),

@@ -10,8 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct scanner {
+struct message_scanner {
+    struct content_source source;
     struct message_scan *scan;
+    struct mime_reader *reader;
+    bool is_begun;
     bool alternative[MIME_PARTS_MAX]; /* by part: is or is inside a multipart/alternative */
     size_t body_bytes, image_bytes;   /* kept so far */
     struct leaf *leaf;                /* being read */
@@ -177,7 +180,7 @@ static struct leaf *leaf_add(struct message_scan *scan)
 
 static bool on_part(void *context, const struct mime_part *part, struct err *err)
 {
-    struct scanner *scanner = context;
+    struct message_scanner *scanner = context;
     struct slice type = mime_value_head(field_value(part->header, S("Content-Type")));
     bool in_alternative = part->parent != MIME_NO_PART && scanner->alternative[part->parent];
     struct leaf *leaf;
@@ -205,7 +208,7 @@ static bool on_part(void *context, const struct mime_part *part, struct err *err
 }
 
 /* Count what was decoded, and keep it where it may be shown; too much makes it a file. */
-static void keep_decoded(struct scanner *scanner)
+static void keep_decoded(struct message_scanner *scanner)
 {
     struct leaf *leaf = scanner->leaf;
     struct slice bytes = buffer_view(&scanner->decoded);
@@ -226,7 +229,7 @@ static void keep_decoded(struct scanner *scanner)
 
 static bool on_body(void *context, int index, struct slice raw, struct err *err)
 {
-    struct scanner *scanner = context;
+    struct message_scanner *scanner = context;
 
     (void)index;
     (void)err;
@@ -242,7 +245,7 @@ static bool on_body(void *context, int index, struct slice raw, struct err *err)
 
 static bool on_end(void *context, int index, uint64_t body_end, struct err *err)
 {
-    struct scanner *scanner = context;
+    struct message_scanner *scanner = context;
 
     (void)body_end;
     (void)err;
@@ -265,31 +268,52 @@ static void scan_init(struct message_scan *scan)
     buffer_init(&scan->date, (size_t)4 * MIME_HEADER_MAX);
 }
 
-bool message_scan(const struct content_source *source, struct message_scan *scan_out,
-                  struct err *err)
+struct message_scanner *message_scanner_new(const struct content_source *source,
+                                            struct message_scan *scan_out)
 {
-    struct scanner *scanner = calloc(1, sizeof *scanner);
+    struct message_scanner *scanner = calloc(1, sizeof *scanner);
     const struct mime_handler handler = {scanner, on_part, on_body, on_end};
-    struct mime_reader *reader = mime_reader_new(&handler);
-    struct slice piece;
-    bool went_well;
 
     must(scanner != NULL);
     scan_init(scan_out);
+    scanner->source = *source;
     scanner->scan = scan_out;
+    scanner->reader = mime_reader_new(&handler);
     buffer_init(&scanner->decoded, SPOOL_CHUNK_BYTES + 1024);
-    went_well = source->rewind(source->context, err);
-    while (went_well) {
-        went_well = source->next(source->context, &piece, err);
-        if (!went_well || piece.len == 0)
-            break;
-        went_well = mime_reader_push(reader, piece, err);
+    return scanner;
+}
+
+void message_scanner_free(struct message_scanner **scanner)
+{
+    struct message_scanner *it = *scanner;
+
+    if (it == NULL)
+        return;
+    mime_reader_free(&it->reader);
+    buffer_wipe(&it->decoded);
+    free(it);
+    *scanner = NULL;
+}
+
+enum progress message_scanner_step(struct message_scanner *scanner, uint64_t *left,
+                                   struct err *err)
+{
+    const struct content_source *source = &scanner->source;
+    struct slice piece;
+
+    if (!scanner->is_begun && !source->rewind(source->context, err))
+        return PROGRESS_FAIL;
+    scanner->is_begun = true;
+    while (*left > 0) {
+        if (!source->next(source->context, &piece, err))
+            return PROGRESS_FAIL;
+        if (piece.len == 0)
+            return mime_reader_end(scanner->reader, err) ? PROGRESS_DONE : PROGRESS_FAIL;
+        if (!mime_reader_push(scanner->reader, piece, err))
+            return PROGRESS_FAIL;
+        source_spend(left, piece.len);
     }
-    went_well = went_well && mime_reader_end(reader, err);
-    mime_reader_free(&reader);
-    buffer_wipe(&scanner->decoded);
-    free(scanner);
-    return went_well;
+    return PROGRESS_WAIT;
 }
 
 void message_scan_deinit(struct message_scan *scan)

@@ -42,12 +42,23 @@ struct message_scan {
 };
 
 /*
- * Look through the message. Owned by the caller, in every case: message_scan_deinit.
- * Errors  ERR_PERM: over the limits of the MIME reader; what the header says is there all the same.
- *         Others as the source's.
+ * Look through a message, in steps: new, step until it is not WAIT, free.
+ *
+ * source     copied; what it points to is borrowed
+ * scan_out   owned by the caller, in every case: message_scan_deinit
+ * step       reads until *left bytes were read, and counts it down. DONE: all was seen. WAIT: there is
+ *            more. FAIL: only free is left
+ * Errors     ERR_PERM: over the limits of the MIME reader; what the header says is there all the same.
+ *            Others as the source's.
  */
-MUST_CHECK bool message_scan(const struct content_source *source, struct message_scan *scan_out,
-                             struct err *err);
+struct message_scanner;
+struct message_scanner *message_scanner_new(const struct content_source *source,
+                                            struct message_scan *scan_out);
+MUST_CHECK enum progress message_scanner_step(struct message_scanner *scanner, uint64_t *left,
+                                              struct err *err);
+/* Wipes. NULL inside is fine. */
+void message_scanner_free(struct message_scanner **scanner);
+
 /* Wipes. */
 void message_scan_deinit(struct message_scan *scan);
 /* The leaf with that index, NULL when there is none. */

@@ -25,4 +25,19 @@ struct copy_sink {
 MUST_CHECK bool portal_copy_write(const struct content_source *source,
                                   const struct copy_sink *sink, struct err *err);
 
+/*
+ * The same in steps, for messages that are too large for one turn of a loop.
+ *
+ * source, sink   copied; what they point to is borrowed
+ * step           reads about max_bytes; what is read twice counts twice. DONE: the copy is written. WAIT: there
+ *                is more to do. FAIL: only free is left
+ */
+struct portal_copier;
+struct portal_copier *portal_copier_new(const struct content_source *source,
+                                        const struct copy_sink *sink);
+MUST_CHECK enum progress portal_copier_step(struct portal_copier *copier, uint64_t max_bytes,
+                                            struct err *err);
+/* Wipes. NULL inside is fine. */
+void portal_copier_free(struct portal_copier **copier);
+
 #endif

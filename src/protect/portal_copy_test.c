@@ -22,6 +22,26 @@ static bool collect(void *context, struct slice bytes, struct err *err)
     return buffer_append(context, bytes) || FAIL(err, ERR_TEMP, "no room");
 }
 
+/* However many turns it takes, the copy is the same. */
+static void copy_in_turns(struct slice message, uint64_t max_bytes, struct slice expected)
+{
+    struct memory_source memory = {.bytes = message, .piece = 77};
+    struct content_source source = source_of_memory(&memory);
+    struct buffer copy;
+    struct copy_sink sink = {&copy, collect};
+    struct portal_copier *copier = portal_copier_new(&source, &sink);
+    enum progress got = PROGRESS_WAIT;
+    struct err err = {0};
+
+    buffer_init(&copy, expected.len + 1);
+    while (got == PROGRESS_WAIT)
+        got = portal_copier_step(copier, max_bytes, &err);
+    assert_int_equal(got, PROGRESS_DONE);
+    assert_true(slice_equal(buffer_view(&copy), expected));
+    portal_copier_free(&copier);
+    buffer_deinit(&copy);
+}
+
 /* Make the copy of a message and read its manifest back. */
 static void copy_message(struct slice message, struct buffer *copy)
 {
@@ -34,6 +54,8 @@ static void copy_message(struct slice message, struct buffer *copy)
 
     buffer_clear(copy);
     assert_true(portal_copy_write(&source, &sink, &err));
+    copy_in_turns(message, 1, buffer_view(copy));
+    copy_in_turns(message, 1000, buffer_view(copy));
     view = buffer_view(copy);
     len = (size_t)view.at[9] << 16 | (size_t)view.at[10] << 8 | view.at[11];
     assert_true(portal_manifest_parse(slice_head(slice_from(view, PORTAL_HEAD_BYTES), len),

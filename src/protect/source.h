@@ -18,6 +18,12 @@ struct content_source {
     bool (*rewind)(void *context, struct err *err);
 };
 
+/* So many bytes of what may be read in one turn of a loop are used up; never below 0. */
+static inline void source_spend(uint64_t *left, size_t len)
+{
+    *left -= len < *left ? len : *left;
+}
+
 /* The reader is borrowed. */
 struct content_source source_of_spool(struct spool_reader *reader);
 

@@ -26,25 +26,49 @@ struct slow_queue {
     size_t count;
 };
 
+/*
+ * Work on one message, a piece at a time: one that is larger than a piece takes turns with everything else, so that
+ * a gigabyte holds up nobody.
+ */
+enum {
+    PIECE_BYTES = 1 << 20,
+    PIECEWORK_MAX = 3 /* under way at a time; each may hold some MiB */
+};
+
+struct piecework {
+    struct list_link link;
+    void *context; /* what it stands in */
+    /* Read about so many bytes more. True: all is done and answered, free it. */
+    bool (*step)(struct scribe *scribe, struct piecework *work, uint64_t max_bytes);
+    void (*free)(struct piecework *work);
+};
+
+enum turn { TURN_PEOPLE, TURN_COPY, TURN_PIECE, TURN_COUNT };
+
 struct scribe {
     struct scribe_options options;
     struct settings *settings;
     struct domain_keys *domain_keys; /* one per domain of settings */
     struct mail_templates templates;
     struct spool_writer *queue, *portal;
-    struct slow_queue people, copies;
-    bool people_had_their_turn;
+    struct slow_queue people, copies, large;
+    struct list pieces; /* piecework under way */
+    size_t piece_count;
+    enum turn last_turn;
 };
 
 /* Answer; the one place where answers leave. */
 void scribe__answer(struct scribe *scribe, enum ipc_type type, const void *message);
+
+/* Do the first piece at once; if that was not all, it goes on in scribe_work. */
+void scribe__begin(struct scribe *scribe, struct piecework *work);
 
 /* keys.c: load those of `settings`; keys_out has settings->domain_count entries. */
 MUST_CHECK bool scribe__keys_load(const struct settings *settings,
                                   struct domain_keys **keys_out, struct err *err);
 void scribe__keys_free(struct domain_keys **keys, size_t count);
 
-/* Handlers: each answers exactly once. */
+/* Handlers: each answers exactly once, some of them later. */
 void scribe__sign(struct scribe *scribe, const struct ipc_sign *question);
 void scribe__make_portal_copy(struct scribe *scribe,
                               const struct ipc_make_portal_copy *question);

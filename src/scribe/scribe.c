@@ -38,6 +38,9 @@ bool scribe_new(const struct scribe_options *options, struct scribe **scribe_out
                                        options->certificate, NULL);
     list_init(&scribe->people.jobs);
     list_init(&scribe->copies.jobs);
+    list_init(&scribe->large.jobs);
+    list_init(&scribe->pieces);
+    scribe->last_turn = TURN_PIECE; /* people first */
     *scribe_out = scribe;
     return true;
 }
@@ -60,14 +63,25 @@ static void queue_clear(struct slow_queue *queue)
     queue->count = 0;
 }
 
+static void piece_end(struct scribe *scribe, struct piecework *work)
+{
+    list_remove(&work->link);
+    scribe->piece_count--;
+    work->free(work);
+}
+
 void scribe_free(struct scribe **scribe)
 {
     struct scribe *it = *scribe;
+    struct list_link *link;
 
     if (it == NULL)
         return;
     queue_clear(&it->people);
     queue_clear(&it->copies);
+    queue_clear(&it->large);
+    while ((link = list_first(&it->pieces)) != NULL)
+        piece_end(it, LIST_ELEMENT(link, struct piecework, link));
     if (it->settings != NULL)
         scribe__keys_free(&it->domain_keys, it->settings->domain_count);
     settings_unref(&it->settings);
@@ -120,42 +134,90 @@ static void put_off(struct slow_queue *queue, enum ipc_type type, const void *me
 
 bool scribe_has_work(const struct scribe *scribe)
 {
-    return scribe->people.count + scribe->copies.count > 0;
+    return scribe->people.count + scribe->copies.count + scribe->large.count +
+               scribe->piece_count >
+           0;
 }
 
-/* People and copies take turns when both wait. */
-static struct slow_queue *choose_queue(struct scribe *scribe)
+void scribe__begin(struct scribe *scribe, struct piecework *work)
 {
-    bool people = scribe->people.count > 0 &&
-                  (scribe->copies.count == 0 || !scribe->people_had_their_turn);
-
-    scribe->people_had_their_turn = people;
-    return people ? &scribe->people : &scribe->copies;
+    if (work->step(scribe, work, PIECE_BYTES)) {
+        work->free(work);
+        return;
+    }
+    list_push_back(&scribe->pieces, &work->link);
+    scribe->piece_count++;
 }
 
-void scribe_work(struct scribe *scribe)
+/* Give a question that waited its answer, or begin the work on it. */
+static void do_first(struct scribe *scribe, struct slow_queue *queue)
 {
-    struct slow_queue *queue = choose_queue(scribe);
-    struct list_link *link = list_take_first(&queue->jobs);
-    struct slow_job *job;
+    struct slow_job *job = LIST_ELEMENT(list_take_first(&queue->jobs), struct slow_job, link);
     union ipc_any message;
     enum ipc_type type;
     struct err err;
     size_t len;
 
-    if (link == NULL)
-        return;
     queue->count--;
-    job = LIST_ELEMENT(link, struct slow_job, link);
     must(ipc_unpack(buffer_view(&job->frame), &type, &message, &len, &err) == PROGRESS_DONE);
     if (type == IPC_PASSWORD_VERIFY)
         scribe__password_verify(scribe, &message.password_verify);
     else if (type == IPC_HASH_ANSWER)
         scribe__hash_answer(scribe, &message.hash_answer);
+    else if (type == IPC_SIGN)
+        scribe__sign(scribe, &message.sign);
     else
         scribe__make_portal_copy(scribe, &message.make_portal_copy);
     explicit_bzero(&message, sizeof message);
     job_free(job);
+}
+
+/* A piece of the work whose turn it is; then one that waits may be begun. */
+static void do_piece(struct scribe *scribe)
+{
+    struct list_link *link = list_first(&scribe->pieces);
+
+    if (link != NULL) {
+        struct piecework *work = LIST_ELEMENT(link, struct piecework, link);
+
+        list_remove(link);
+        list_push_back(&scribe->pieces, link);
+        if (work->step(scribe, work, PIECE_BYTES))
+            piece_end(scribe, work);
+    }
+    if (scribe->piece_count < PIECEWORK_MAX && scribe->large.count > 0)
+        do_first(scribe, &scribe->large);
+}
+
+static bool has_turn(const struct scribe *scribe, enum turn turn)
+{
+    switch (turn) {
+    case TURN_PEOPLE:
+        return scribe->people.count > 0;
+    case TURN_COPY:
+        return scribe->copies.count > 0 && scribe->piece_count < PIECEWORK_MAX;
+    case TURN_PIECE:
+        return scribe->piece_count + scribe->large.count > 0;
+    case TURN_COUNT:
+        break;
+    }
+    return false;
+}
+
+void scribe_work(struct scribe *scribe)
+{
+    enum turn turn = scribe->last_turn;
+
+    if (!scribe_has_work(scribe))
+        return;
+    do
+        turn = (turn + 1) % TURN_COUNT;
+    while (!has_turn(scribe, turn));
+    scribe->last_turn = turn;
+    if (turn == TURN_PIECE)
+        do_piece(scribe);
+    else
+        do_first(scribe, turn == TURN_PEOPLE ? &scribe->people : &scribe->copies);
 }
 
 /* ---- questions ---- */
@@ -168,19 +230,41 @@ static void on_people(struct scribe *scribe, enum ipc_type type, const union ipc
         scribe__refuse(scribe, type, message);
 }
 
+/* As many large messages are in work as may be: the next ones wait as questions, which are small. */
+static bool must_wait(const struct scribe *scribe, uint64_t bytes)
+{
+    return bytes > PIECE_BYTES &&
+           (scribe->piece_count >= PIECEWORK_MAX || scribe->large.count > 0);
+}
+
+static void on_sign(struct scribe *scribe, const union ipc_any *message)
+{
+    if (must_wait(scribe, message->sign.content.plain_bytes))
+        put_off(&scribe->large, IPC_SIGN, message);
+    else
+        scribe__sign(scribe, &message->sign);
+}
+
+static void on_copy(struct scribe *scribe, const union ipc_any *message)
+{
+    if (message->make_portal_copy.proof == READER_PROOF_ANSWER)
+        put_off(&scribe->copies, IPC_MAKE_PORTAL_COPY, message);
+    else if (must_wait(scribe, message->make_portal_copy.content.plain_bytes))
+        put_off(&scribe->large, IPC_MAKE_PORTAL_COPY, message);
+    else
+        scribe__make_portal_copy(scribe, &message->make_portal_copy);
+}
+
 void scribe_on_message(struct scribe *scribe, enum ipc_type type, const union ipc_any *message)
 {
     if (type == IPC_SIGN)
-        scribe__sign(scribe, &message->sign);
+        on_sign(scribe, message);
     else if (type == IPC_MAKE_MAIL)
         scribe__make_mail(scribe, &message->make_mail);
     else if (type == IPC_PASSWORD_VERIFY || type == IPC_HASH_ANSWER)
         on_people(scribe, type, message);
-    else if (type == IPC_MAKE_PORTAL_COPY &&
-             message->make_portal_copy.proof == READER_PROOF_ANSWER)
-        put_off(&scribe->copies, type, message);
     else if (type == IPC_MAKE_PORTAL_COPY)
-        scribe__make_portal_copy(scribe, &message->make_portal_copy);
+        on_copy(scribe, message);
     else
         LOG(LOG_ERROR, "scribe.unexpected_message", log_cstr("type", ipc_type_name(type)));
 }

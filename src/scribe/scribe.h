@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The scribe's work, without its process: each question of the keeper is answered exactly once.
- * Signing, copying and writing mail are done at once; what is slow on purpose (argon2id) waits in two
- * bounded queues and is done one piece at a time by scribe_work, so that signing goes on between
- * pieces. Questions of people who wait (passwords, answers) are refused as "overloaded" when more
- * than SCRIBE_PEOPLE_MAX wait; copies whose reader is asked a question always wait their turn.
+ * Signing, copying and writing mail are done at once for messages up to a MiB; larger ones are worked on a MiB at
+ * a time by scribe_work, a few of them in turn. What is slow on purpose (argon2id) waits in two
+ * queues and is done there too, so that signing goes on between pieces. Questions of people who wait (passwords,
+ * answers) are refused as "overloaded" when more than SCRIBE_PEOPLE_MAX wait; copies whose reader is asked a
+ * question always wait their turn.
  */
 #ifndef SCRIBE_SCRIBE_H
 #define SCRIBE_SCRIBE_H
@@ -34,7 +35,7 @@ struct scribe_options {
 /* ERR_PERM: a mail template of ours is malformed. */
 MUST_CHECK bool scribe_new(const struct scribe_options *options, struct scribe **scribe_out,
                            struct err *err);
-/* Questions that still wait are forgotten and wiped. */
+/* Questions that still wait, or are worked on, are forgotten and wiped. */
 void scribe_free(struct scribe **scribe);
 
 /*
@@ -48,7 +49,7 @@ MUST_CHECK bool scribe_configure(struct scribe *scribe, struct settings *setting
 void scribe_on_message(struct scribe *scribe, enum ipc_type type, const union ipc_any *message);
 /* Does slow work wait? */
 bool scribe_has_work(const struct scribe *scribe);
-/* Do one piece of it (about 60 ms), if there is any. */
+/* Do one piece of it (at most about 60 ms), if there is any. */
 void scribe_work(struct scribe *scribe);
 /* Once in a while: see spool_writer_tick. */
 void scribe_tick(struct scribe *scribe, int64_t now_ms);

@@ -491,6 +491,72 @@ static void test_slow_work_waits_and_is_bounded(void **state)
     assert_int_equal(bed->answers, 4);
 }
 
+/* A message of some MiB, of which nothing can be done in one turn. */
+static union ipc_any large_sign_question(struct bed *bed, uint64_t ask_id)
+{
+    union ipc_any question = {.sign = {.ask = ask_id, .domain = S("clinic.test")}};
+    size_t head = sizeof MESSAGE - 1, len = 5 << 20;
+    uint8_t *text = malloc(len);
+
+    assert_non_null(text);
+    memset(text, 'x', len);
+    memcpy(text, MESSAGE, head);
+    for (size_t at = head + 70; at + 1 < len; at += 70)
+        memcpy(text + at, "\r\n", 2);
+    store(bed, slice_of(text, len), &question.sign.content, &question.sign.data_key);
+    free(text);
+    return question;
+}
+
+static void test_large_messages_hold_up_nobody(void **state)
+{
+    struct bed *bed = *state;
+    union ipc_any copy = copy_question(bed, READER_PROOF_LINK), small = {0}, large = {0};
+    union ipc_any password = {.password_verify = {.hash = S("x"), .password = S("p")}};
+    bool is_answered[20] = {false};
+    size_t turns = 0;
+
+    small.sign = (struct ipc_sign){.ask = 2, .domain = S("plain.test")};
+    for (uint64_t i = 10; i < 16; i++) { /* more than are worked on at a time */
+        large = large_sign_question(bed, i);
+        scribe_on_message(bed->scribe, IPC_SIGN, &large);
+    }
+    copy.make_portal_copy.content = large.sign.content;
+    copy.make_portal_copy.data_key = large.sign.data_key;
+    copy.make_portal_copy.ask = 16;
+    scribe_on_message(bed->scribe, IPC_MAKE_PORTAL_COPY, &copy);
+    assert_int_equal(bed->answers, 0);
+    scribe_on_message(bed->scribe, IPC_SIGN, &small);
+    assert_int_equal(bed->answers, 1);
+    scribe_on_message(bed->scribe, IPC_PASSWORD_VERIFY, &password);
+    scribe_work(bed->scribe);
+    answered(bed, IPC_PASSWORD_VERIFIED);
+    assert_int_equal(bed->answers, 2);
+    for (; scribe_has_work(bed->scribe); turns++) {
+        size_t before = bed->answers;
+
+        scribe_work(bed->scribe);
+        assert_true(bed->answers - before <= 1);
+        if (bed->answers == before)
+            continue;
+        if (bed->answers < 9) {
+            const struct ipc_signature *got = &answered(bed, IPC_SIGNATURE)->signature;
+
+            assert_true(got->ok && got->ask < COUNT_OF(is_answered) && !is_answered[got->ask]);
+            is_answered[got->ask] = true;
+        } else {
+            assert_int_equal(answered(bed, IPC_PORTAL_COPY_MADE)->portal_copy_made.ask, 16);
+        }
+    }
+    assert_int_equal(bed->answers, 9);
+    assert_true(turns >= 7 * 4);
+    /* What is not finished ends with the scribe: see tear_down. */
+    for (uint64_t i = 1; i < 6; i++)
+        scribe_on_message(bed->scribe, IPC_SIGN, &large);
+    scribe_on_message(bed->scribe, IPC_MAKE_PORTAL_COPY, &copy);
+    assert_true(scribe_has_work(bed->scribe));
+}
+
 static void test_bad_keys_leave_the_old_ones_in_force(void **state)
 {
     struct bed *bed = *state;
@@ -521,6 +587,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_passwords, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_slow_work_waits_and_is_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_large_messages_hold_up_nobody, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_keys_leave_the_old_ones_in_force, set_up,
                                         tear_down),
     };

@@ -108,6 +108,22 @@ class Reader:
         connection.close()
         return Page(url, answer.status, {name.lower(): value for name, value in answer.headers.items()}, data)
 
+    def stream(self, url):
+        """The blocks of a file that may be too large to keep."""
+        parts = urllib.parse.urlsplit(url)
+        connection = http.client.HTTPSConnection('portal.clinic.test', self.server.ports['portal'],
+                                                 context=self.context, timeout=60)
+        raw = socket.create_connection((self.server.address, self.server.ports['portal']), 30,
+                                       (self.address, 0))
+        connection.sock = self.context.wrap_socket(raw, server_hostname='portal.clinic.test')
+        connection.request('GET', parts.path, headers={
+            'Cookie': '; '.join(f'{name}={value}' for name, value in self.cookies.items())})
+        answer = connection.getresponse()
+        assert answer.status == 200, answer.status
+        while block := answer.read(1 << 18):
+            yield block
+        connection.close()
+
     def follow(self, page):
         """Follow redirects as a browser does."""
         for _ in range(5):

@@ -5,6 +5,7 @@ It takes every message it is given and notes how it came. What it does wrong is 
 """
 import email
 import email.policy
+import hashlib
 import socket
 import ssl
 import threading
@@ -49,10 +50,13 @@ class Sink:
                   verb "." is the end of data
     keywords      further EHLO lines
     on_message    function(Received), called instead of keeping the message
+    bulk          for messages too large to keep: of each only the header stays, and `body_bytes` and
+                  `body_sha256` say what followed it (one message at a time, dots not taken out)
     """
 
     def __init__(self, address, port, name, certificates=(), garble=False, hang_up=False, rule=None,
-                 keywords=(), tls_least=ssl.TLSVersion.TLSv1_2, on_message=None):
+                 keywords=(), tls_least=ssl.TLSVersion.TLSv1_2, on_message=None, bulk=False):
+        self.bulk = bulk
         self.address, self.port, self.name = address, port, name
         self.garble, self.hang_up, self.rule, self.keywords = garble, hang_up, rule, list(keywords)
         self.messages, self.sessions = [], []
@@ -159,7 +163,7 @@ class Sink:
                 continue
             if verb in ('EHLO', 'HELO'):
                 words = [self.name, 'PIPELINING', '8BITMIME', 'SMTPUTF8', 'ENHANCEDSTATUSCODES',
-                         'SIZE 100000000'] + self.keywords
+                         f'SIZE {4_000_000_000 if self.bulk else 100_000_000}'] + self.keywords
                 if (self.contexts or self.garble or self.hang_up) and not session.tls:
                     words.append('STARTTLS')
                 if verb == 'HELO':
@@ -197,6 +201,16 @@ class Sink:
                     continue
                 send('354 go ahead')
                 data = bytearray()
+                if self.bulk:
+                    head, size, digest = _read_bulk(reader)
+                    if head is None:
+                        return
+                    got = Received(mail_from, recipients, head, session.tls,
+                                   sock.cipher()[0] if session.tls else None, session)
+                    got.body_bytes, got.body_sha256 = size, digest
+                    self.on_message(got)
+                    send('250 2.0.0 taken')
+                    continue
                 while True:
                     line = reader.readline(70000)
                     if not line:
@@ -226,6 +240,27 @@ class Sink:
 
     def _reply(self, verb, argument, session):
         return self.rule(verb, argument, session) if self.rule else None
+
+
+def _read_bulk(reader):
+    """Header, bytes and SHA-256 of the body of a message that nothing else follows at once."""
+    head, digest, size, tail = b'', hashlib.sha256(), 0, b''
+    while b'\r\n\r\n' not in head:
+        block = reader.read1(1 << 18)
+        if not block:
+            return None, 0, None
+        head += block
+    head, _, block = head.partition(b'\r\n\r\n')
+    while not block.endswith(b'\r\n.\r\n'):
+        tail = block[-5:]
+        digest.update(block[:len(block) - len(tail)])
+        size += len(block) - len(tail)
+        block = reader.read1(1 << 18)
+        if not block:
+            return None, 0, None
+        block = tail + block
+    digest.update(block[:-3])
+    return head + b'\r\n\r\n', size + len(block) - 3, digest.digest()
 
 
 def _path(argument):
