@@ -3,20 +3,23 @@
 #   PEERS      where peers are installed        PEER_PORT  port the peer listens on (127.0.0.1)
 #   SINK_PORT  port of the sink (127.0.0.1)     SINK_TLS   1: STARTTLS required on the way out
 #   HOLD       1: accept and keep, deliver nothing
+#   LISTEN_TLS 1: offer STARTTLS to those who send       PER_CONN    1: a new connection for each message sent on
+#   DKIM       none, rsa or ed25519                      QUICK_RETRY 1: what was put off is tried again after a second
+#   MANY       1: deliver by MX (a name server is on 127.0.0.1:53, hosts on port SINK_PORT) instead of to the sink
 set -eu
-: "${PEERS:=/opt/peers}" "${PEER_PORT:=2500}" "${SINK_PORT:=2600}" "${SINK_TLS:=0}" "${HOLD:=0}"
+: "${PEERS:=/opt/peers}" "${PEER_PORT:=2500}" "${SINK_PORT:=2600}" "${SINK_TLS:=0}" "${HOLD:=0}" "${LISTEN_TLS:=0}" "${PER_CONN:=0}" "${DKIM:=none}" "${QUICK_RETRY:=0}" "${MANY:=0}"
 here=$(cd "$(dirname "$0")" && pwd)
 die() { echo "$0: $*" >&2; exit 1; }
 # discard PATH...: put old spools aside; bench.py deletes them after the last run. Not rm: thousands of
 # deletions just before a run slowed servers that make files for each message by up to a factor of four on ext4
-# (its inode allocator steps over inodes deleted a short while ago; see research/baseline.md).
+# (its inode allocator steps over inodes deleted a short while ago; see ../README.md).
 discard() {
     mkdir -p "$PEERS/.trash"
     for x; do if [ -e "$x" ]; then mv "$x" "$(mktemp -d "$PEERS/.trash/XXXXXX")/"; fi; done
 }
 # fill FILE: copy a template, with @NAME@ replaced
 fill() {
-    sed -e "s|@PEER_PORT@|$PEER_PORT|g" -e "s|@SINK_PORT@|$SINK_PORT|g" -e "s|@ROOT@|${root:-}|g" -e "s|@HOLD@|$HOLD|g" "$1"
+    sed -e "s|@PEER_PORT@|$PEER_PORT|g" -e "s|@SINK_PORT@|$SINK_PORT|g" -e "s|@ROOT@|${root:-}|g" -e "s|@HOLD@|$HOLD|g" -e "s|@CERTS@|${BENCH_CERTS:-}|g" "$1"
 }
 # debian_root DIR PACKAGES: a small Debian tree of its own, so that conflicting mail servers
 # can be installed side by side; uses the package sources of the host

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SMTP sink: accepts everything, keeps nothing, counts what it was given.
- * One epoll loop per thread; optional STARTTLS. The extra command XSTAT answers one
+ * One epoll loop per thread; optional STARTTLS. --delay waits before the answer to each message; --defer puts
+ * that share of the messages off, once each. The extra command XSTAT answers one
  * line of JSON with the counters; XRESET zeroes them. SIGTERM prints them and exits. */
 #include "common.h"
 #include <getopt.h>
 #include <pthread.h>
 
-static int opt_tls, opt_require, opt_verify, opt_quickack, opt_threads = 1, opt_expect = 1;
+static int opt_tls, opt_require, opt_verify, opt_quickack, opt_threads = 1, opt_expect = 1, opt_no_tickets, opt_delay_ms, opt_defer;
 static const char *opt_listen = "127.0.0.1:2600", *opt_cert, *opt_key;
 static size_t opt_maxid = 4000000;
 static SSL_CTX *ctx;
 
-static _Atomic long n_conn, n_cur, n_peak, n_tls, n_resumed, n_tls13, n_msg, n_rcpt, n_bytes, n_bad, n_noid, n_distinct, n_over, n_err, n_refused;
+static _Atomic long n_conn, n_cur, n_peak, n_tls, n_resumed, n_tls13, n_msg, n_rcpt, n_bytes, n_bad, n_noid, n_distinct, n_over, n_err, n_refused, n_deferred;
 static _Atomic uint16_t *seen;
+static _Atomic uint8_t *put_off;
 static _Atomic long long t_first, t_last; /* ns */
 static double cpu0;
 static volatile sig_atomic_t stop;
@@ -26,8 +28,8 @@ static void stats(char *b, size_t n) {
     snprintf(b, n,
              "{\"messages\":%ld,\"rcpts\":%ld,\"bytes\":%ld,\"distinct_ids\":%ld,\"extra_copies\":%ld,\"no_id\":%ld,"
              "\"bad_sum\":%ld,\"connections\":%ld,\"peak_connections\":%ld,\"tls_sessions\":%ld,\"tls13\":%ld,\"tls_resumed\":%ld,"
-             "\"refused_plain\":%ld,\"io_errors\":%ld,\"t_first\":%.6f,\"t_last\":%.6f,\"t_now\":%.6f,\"cpu_s\":%.4f}",
-             n_msg, n_rcpt, n_bytes, n_distinct, n_over, n_noid, n_bad, n_conn, n_peak, n_tls, n_tls13, n_resumed, n_refused, n_err,
+             "\"refused_plain\":%ld,\"deferred\":%ld,\"io_errors\":%ld,\"t_first\":%.6f,\"t_last\":%.6f,\"t_now\":%.6f,\"cpu_s\":%.4f}",
+             n_msg, n_rcpt, n_bytes, n_distinct, n_over, n_noid, n_bad, n_conn, n_peak, n_tls, n_tls13, n_resumed, n_refused, n_deferred, n_err,
              t_first * 1e-9, t_last * 1e-9, now_s(), cpu_s() - cpu0);
 }
 
@@ -41,21 +43,49 @@ struct conn {
     size_t carry; /* bytes of the pattern "\r\n.\r\n" matched at the end of what was seen */
     char line[2048];
     size_t linelen;
-    struct obuf out, body;
+    struct obuf out, body, rest;   /* rest: what came after a message whose answer is delayed */
+    struct conn *next;             /* in the line of delayed answers */
+    double t_answer;
+    int waits, gone;
+    const char *answer;
     size_t headlen;
     char head[HEADMAX + 1];
 };
 
 static void reply(struct conn *c, const char *s) { ob_add(&c->out, s, strlen(s)); }
 
+/* every thread's line of delayed answers; the delay is the same for all, so the first in line is due first */
+static _Thread_local struct conn *line_first, *line_last;
+static void answer(struct conn *c, const char *text) {
+    if (!opt_delay_ms) { reply(c, text); return; }
+    c->answer = text;
+    c->t_answer = now_s() + opt_delay_ms * 1e-3;
+    c->waits = 1;
+    c->next = NULL;
+    if (line_last) line_last->next = c;
+    else line_first = c;
+    line_last = c;
+}
+/* One message in a hundred per point of --defer is put off, once; chosen by its number, so the same ones in every run. */
+static int to_be_put_off(size_t id) { return opt_defer && (id * 2654435761u >> 7) % 100 < (unsigned)opt_defer && !atomic_exchange(&put_off[id], 1); }
+
 static void message_done(struct conn *c) {
     long long t = now_ns(), z = 0;
+    c->head[c->headlen] = 0;
+    char *p = memmem(c->head, c->headlen, "X-Bench-Id: ", 12);
+    if (p && opt_defer) {
+        size_t id = strtoul(p + 12, NULL, 10);
+        if (id < opt_maxid && to_be_put_off(id)) {
+            n_deferred++;
+            c->nrcpt = 0;
+            answer(c, "451 4.7.1 later\r\n");
+            return;
+        }
+    }
     atomic_compare_exchange_strong(&t_first, &z, t);
     t_last = t;
     n_msg++;
     n_rcpt += c->nrcpt;
-    c->head[c->headlen] = 0;
-    char *p = memmem(c->head, c->headlen, "X-Bench-Id: ", 12);
     if (!p) n_noid++;
     else {
         size_t id = strtoul(p + 12, NULL, 10);
@@ -84,9 +114,8 @@ static void message_done(struct conn *c) {
         if (!q || got != want) n_bad++;
         c->body.len = c->body.off = 0;
     }
-    n_bytes += 0;
     c->nrcpt = 0;
-    reply(c, "250 2.0.0 sunk\r\n");
+    answer(c, "250 2.0.0 sunk\r\n");
 }
 
 /* Feed body bytes; returns how many were consumed, sets *done at the end of the message. */
@@ -156,9 +185,10 @@ static void command(struct conn *c) {
         stats(b, sizeof b);
         reply(c, "250 "); reply(c, b); reply(c, "\r\n");
     } else if (!strncasecmp(l, "XRESET", 6)) {
-        n_conn = n_peak = n_tls = n_tls13 = n_resumed = n_msg = n_rcpt = n_bytes = n_bad = n_noid = n_distinct = n_over = n_err = n_refused = 0;
+        n_conn = n_peak = n_tls = n_tls13 = n_resumed = n_msg = n_rcpt = n_bytes = n_bad = n_noid = n_distinct = n_over = n_err = n_refused = n_deferred = 0;
         t_first = t_last = 0;
         for (size_t i = 0; i < opt_maxid; i++) if (seen[i]) seen[i] = 0;
+        if (opt_defer) memset((void *)put_off, 0, opt_maxid);
         cpu0 = cpu_s();
         reply(c, "250 ok\r\n");
     } else reply(c, "500 5.5.2 what\r\n");
@@ -170,6 +200,28 @@ static int begin_tls(struct conn *c) {
     SSL_set_accept_state(c->s.ssl);
     c->hs = 1;
     c->linelen = 0;
+    return 0;
+}
+
+/* takes what was read, up to a message whose answer is delayed; -1: close */
+static int take(struct conn *c, const char *buf, size_t n) {
+    size_t i = 0;
+    while (i < n && !c->quit && !c->start_tls && !c->waits) {
+        if (c->state == DATA) {
+            int done;
+            i += feed_data(c, buf + i, n - i, &done);
+            if (done) { c->state = CMD; message_done(c); }
+        } else {
+            const char *e = memchr(buf + i, '\n', n - i);
+            size_t k = e ? (size_t)(e - buf) - i + 1 : n - i;
+            if (c->linelen + k >= sizeof c->line) return -1;
+            memcpy(c->line + c->linelen, buf + i, k);
+            c->linelen += k;
+            i += k;
+            if (e) { c->line[c->linelen] = 0; c->linelen = 0; command(c); }
+        }
+    }
+    if (c->waits && i < n) ob_add(&c->rest, buf + i, n - i);
     return 0;
 }
 
@@ -187,7 +239,7 @@ static int pump(struct conn *c, char *buf) {
         int f = ob_flush(&c->out, &c->s);
         if (f < 0) return -1;
         if (c->quit) return f ? -1 : 0;
-        if (!f) return 0;
+        if (!f || c->waits) return 0;
         if (c->start_tls) { c->start_tls = 0; begin_tls(c); continue; }
         ssize_t r = st_read(&c->s, buf, RB);
         /* acknowledge at once: a sender that leaves Nagle's algorithm on is not to wait for us */
@@ -195,22 +247,33 @@ static int pump(struct conn *c, char *buf) {
         if (r == IO_AGAIN) return 0;
         if (r == IO_EOF) return -1;
         if (r < 0) { n_err++; return -1; }
-        size_t i = 0, n = (size_t)r;
-        while (i < n && !c->quit && !c->start_tls) {
-            if (c->state == DATA) {
-                int done;
-                i += feed_data(c, buf + i, n - i, &done);
-                if (done) { c->state = CMD; message_done(c); }
-            } else {
-                char *e = memchr(buf + i, '\n', n - i);
-                size_t k = e ? (size_t)(e - buf) - i + 1 : n - i;
-                if (c->linelen + k >= sizeof c->line) return -1;
-                memcpy(c->line + c->linelen, buf + i, k);
-                c->linelen += k;
-                i += k;
-                if (e) { c->line[c->linelen] = 0; c->linelen = 0; command(c); }
-            }
-        }
+        if (take(c, buf, (size_t)r) < 0) return -1;
+    }
+}
+
+static void hang_up(struct conn *c) {
+    if (c->s.ssl) { SSL_set_quiet_shutdown(c->s.ssl, c->quit ? 0 : 1); if (!c->hs) SSL_shutdown(c->s.ssl); SSL_free(c->s.ssl); }
+    close(c->s.fd);
+    n_cur--;
+    free(c->out.p);
+    free(c->body.p);
+    free(c->rest.p);
+    c->gone = 1;
+    if (!c->waits) free(c); /* else answer_due does */
+}
+static void answer_due(char *buf) {
+    double t = line_first ? now_s() : 0;
+    while (line_first && line_first->t_answer <= t) {
+        struct conn *c = line_first;
+        line_first = c->next;
+        if (!line_first) line_last = NULL;
+        c->waits = 0;
+        if (c->gone) { free(c); continue; }
+        reply(c, c->answer);
+        struct obuf rest = c->rest;
+        c->rest = (struct obuf){0};
+        if (take(c, rest.p + rest.off, rest.len - rest.off) < 0 || pump(c, buf) < 0) hang_up(c);
+        free(rest.p);
     }
 }
 
@@ -225,7 +288,7 @@ static void *worker(void *arg) {
     epoll_ctl(ep, EPOLL_CTL_ADD, ls, &ev);
     char *buf = malloc(RB);
     while (!stop) {
-        int n = epoll_wait(ep, evs, 256, 200);
+        int n = epoll_wait(ep, evs, 256, line_first ? 1 : 200);
         for (int i = 0; i < n; i++) {
             struct conn *c = evs[i].data.ptr;
             if (!c) {
@@ -244,15 +307,9 @@ static void *worker(void *arg) {
                 }
                 continue;
             }
-            if (pump(c, buf) < 0) {
-                if (c->s.ssl) { SSL_set_quiet_shutdown(c->s.ssl, c->quit ? 0 : 1); if (!c->hs) SSL_shutdown(c->s.ssl); SSL_free(c->s.ssl); }
-                close(c->s.fd);
-                n_cur--;
-                free(c->out.p);
-                free(c->body.p);
-                free(c);
-            }
+            if (!c->gone && pump(c, buf) < 0) hang_up(c);
         }
+        answer_due(buf);
     }
     return NULL;
 }
@@ -261,9 +318,10 @@ static void on_term(int s) { (void)s; stop = 1; }
 int main(int argc, char **argv) {
     static struct option lo[] = {{"listen", 1, 0, 'l'}, {"threads", 1, 0, 't'}, {"cert", 1, 0, 'c'}, {"key", 1, 0, 'k'},
                                  {"starttls", 0, 0, 'S'}, {"require-tls", 0, 0, 'R'}, {"verify", 0, 0, 'v'}, {"rcpts", 1, 0, 'r'},
-                                 {"max-id", 1, 0, 'm'}, {"quickack", 0, 0, 'q'}, {0}};
+                                 {"max-id", 1, 0, 'm'}, {"quickack", 0, 0, 'q'},
+                                 {"no-tickets", 0, 0, 'N'}, {"delay", 1, 0, 'D'}, {"defer", 1, 0, 'F'}, {0}};
     int o;
-    while ((o = getopt_long(argc, argv, "l:t:c:k:SRvr:m:q", lo, NULL)) != -1) switch (o) {
+    while ((o = getopt_long(argc, argv, "l:t:c:k:SRvr:m:qND:F:", lo, NULL)) != -1) switch (o) {
         case 'l': opt_listen = optarg; break;
         case 't': opt_threads = atoi(optarg); break;
         case 'c': opt_cert = optarg; break;
@@ -273,8 +331,12 @@ int main(int argc, char **argv) {
         case 'v': opt_verify = 1; break;
         case 'r': opt_expect = atoi(optarg); break;
         case 'q': opt_quickack = 1; break;
+        case 'N': opt_no_tickets = 1; break;
+        case 'D': opt_delay_ms = atoi(optarg); break;
+        case 'F': opt_defer = atoi(optarg); break;
         case 'm': opt_maxid = strtoul(optarg, NULL, 10); break;
-        default: die("usage: smtp_sink [--listen A:P] [--threads N] [--starttls|--require-tls --cert F --key F] [--verify] [--quickack] [--rcpts R] [--max-id N]");
+        default: die("usage: smtp_sink [--listen A:P] [--threads N] [--starttls|--require-tls --cert F --key F] [--verify] [--no-tickets] [--quickack] [--rcpts R] [--max-id N] "
+                     "[--delay MS] [--defer PERCENT]");
     }
     raise_nofile();
     signal(SIGPIPE, SIG_IGN);
@@ -282,12 +344,15 @@ int main(int argc, char **argv) {
     sigaction(SIGTERM, &sa, NULL);
     sigaction(SIGINT, &sa, NULL);
     seen = calloc(opt_maxid, sizeof *seen);
+    put_off = calloc(opt_maxid, sizeof *put_off);
+    if (!seen || !put_off) die("out of memory");
     if (opt_tls) {
         ctx = SSL_CTX_new(TLS_server_method());
         SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
         if (!opt_cert || SSL_CTX_use_certificate_chain_file(ctx, opt_cert) != 1 ||
             SSL_CTX_use_PrivateKey_file(ctx, opt_key ? opt_key : opt_cert, SSL_FILETYPE_PEM) != 1) die("certificate or key not usable");
         SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+        if (opt_no_tickets) SSL_CTX_set_num_tickets(ctx, 0); /* every handshake is a full one */
         SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"sink", 4);
     }
     pthread_t th[64];

@@ -10,6 +10,15 @@ prepare)
     fill "$here/main.cf" >"$root/etc/postfix/main.cf"
     [ "$HOLD" = 1 ] && fill "$here/main.hold.cf" >>"$root/etc/postfix/main.cf"
     [ "$SINK_TLS" = 1 ] && fill "$here/main.tls.cf" >>"$root/etc/postfix/main.cf"
+    cp "$BENCH_CERTS/ca.pem" "$BENCH_CERTS/sink.crt" "$BENCH_CERTS/sink.key" "$root/etc/postfix/"
+    [ "$LISTEN_TLS" = 1 ] && cat "$here/main.listen.cf" >>"$root/etc/postfix/main.cf"
+    [ "$PER_CONN" = 1 ] && cat "$here/main.perconn.cf" >>"$root/etc/postfix/main.cf"
+    [ "$QUICK_RETRY" = 1 ] && cat "$here/main.retry.cf" >>"$root/etc/postfix/main.cf"
+    if [ "$MANY" = 1 ]; then
+        cat "$here/main.many.cf" >>"$root/etc/postfix/main.cf"
+        mkdir -p "$root/var/spool/postfix/etc"
+        echo 'nameserver 127.0.0.1' | tee "$root/etc/resolv.conf" >"$root/var/spool/postfix/etc/resolv.conf"
+    fi
     fill "$here/master.cf" >"$root/etc/postfix/master.cf"
     for q in incoming active deferred defer hold maildrop bounce corrupt flush trace saved; do discard "$root/var/spool/postfix/$q"; done
     rm -f "$root/var/log/maillog" "$root"/var/lib/postfix/*.db
