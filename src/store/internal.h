@@ -27,7 +27,8 @@ struct store {
     char *dir_cstr;
     int lock_fd;
     sqlite3 *db;
-    bool is_open; /* a batch is begun */
+    bool is_reading, is_blank; /* opened by store_open_to_read; without any table */
+    bool is_open;              /* a batch is begun */
     bool is_troubled;
     bool must_reopen;
     bool must_settle; /* the log may hold more than was committed: see store_begin */
@@ -101,6 +102,17 @@ void store__recipients_leave(struct store *store, uint64_t message);
 bool store__execute(struct store *store, const char *sql_cstr);
 /* Bring the schema to the present version. */
 bool store__migrate(struct store *store, struct err *err);
+/* The version of the schema that lies there; -1: troubled. Which is the present one. */
+int64_t store__schema_version(struct store *store);
+extern const int64_t store__schema_present;
+
+/* A store that is not opened yet, and one whose lock and database failed. */
+struct store *store__new(const char *dir_cstr);
+void store__close_database(struct store *store);
+
+/* The requirement in one number. False: no such number was ever written; *out is then the strictest. */
+struct tls_requirement;
+bool store__requirement_read(int64_t number, struct tls_requirement *requirement_out);
 
 /* Several texts in one sealed column: pack_start, pack each, then pack_seal gives the column. */
 void store__pack_start(struct store *store);

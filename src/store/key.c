@@ -254,20 +254,11 @@ void store_keys_free(struct store_keys **keys)
     *keys = NULL;
 }
 
-static bool open_with(struct store *store, const struct master *master, struct err *err)
+/* Take what the rows hold into store->keys. */
+static bool load_keys(struct store *store, const struct master *master, struct err *err)
 {
-    struct store_keys *keys;
+    struct store_keys *keys = calloc(1, sizeof *keys);
 
-    store_begin(store);
-    if (!make_missing(store, master, err) || !rewrap_rows(store, master, err)) {
-        store_rollback(store);
-        return false;
-    }
-    if (!store_commit(store, err))
-        return false;
-    if (store->keys != NULL)
-        return true;
-    keys = calloc(1, sizeof *keys);
     must(keys != NULL);
     if (!load_rows(store, master, keys, err)) {
         store_keys_free(&keys);
@@ -278,8 +269,24 @@ static bool open_with(struct store *store, const struct master *master, struct e
         return FAIL(err, ERR_PERM, "table key lacks a row: restore the database");
     }
     store->keys = keys;
-    store->seal = seal_new(store, keys->column_id, &keys->column);
-    return (store->seal != NULL && ledger_new(store, &keys->index) != NULL) ||
+    return true;
+}
+
+static bool open_with(struct store *store, const struct master *master, struct err *err)
+{
+    store_begin(store);
+    if (!make_missing(store, master, err) || !rewrap_rows(store, master, err)) {
+        store_rollback(store);
+        return false;
+    }
+    if (!store_commit(store, err))
+        return false;
+    if (store->keys != NULL)
+        return true;
+    if (!load_keys(store, master, err))
+        return false;
+    store->seal = seal_new(store, store->keys->column_id, &store->keys->column);
+    return (store->seal != NULL && ledger_new(store, &store->keys->index) != NULL) ||
            FAIL(err, ERR_TEMP, "cannot write to the database");
 }
 
@@ -289,6 +296,17 @@ bool store_keys_open(struct store *store, struct slice master_text, struct err *
     bool opened = master_parse(master_text, &master, err) && open_with(store, &master, err);
 
     master_wipe(&master);
+    return opened;
+}
+
+bool store_keys_read(struct store *store, struct slice master_text, struct err *err)
+{
+    struct master master;
+    bool opened = master_parse(master_text, &master, err) && load_keys(store, &master, err);
+
+    master_wipe(&master);
+    if (opened)
+        store->seal = seal_new_to_read(store->keys->column_id, &store->keys->column);
     return opened;
 }
 

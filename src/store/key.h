@@ -30,6 +30,11 @@ enum { STORE_PAIRS_MAX = 16 };
  * ERR_TEMP: the store is troubled.
  */
 MUST_CHECK bool store_keys_open(struct store *store, struct slice master_text, struct err *err);
+/*
+ * On a store that was opened to read: the same without making, sealing anew or beginning anything.
+ * ERR_PERM as above, and when table key lacks a row.
+ */
+MUST_CHECK bool store_keys_read(struct store *store, struct slice master_text, struct err *err);
 void store_keys_free(struct store_keys **keys);
 
 /* 32 bytes for one named use, derived from the index or the bounce key. */

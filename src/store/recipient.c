@@ -12,18 +12,19 @@ static int64_t requirement_write(const struct tls_requirement *requirement)
                      (uint64_t)requirement->cleartext_after_ms << 16);
 }
 
-static struct tls_requirement requirement_read(int64_t number)
+bool store__requirement_read(int64_t number, struct tls_requirement *requirement_out)
 {
     uint64_t bits = (uint64_t)number;
     unsigned least = bits & 0xFF;
 
-    return (struct tls_requirement){
+    *requirement_out = (struct tls_requirement){
         .least = least < PROOF_COUNT ? (enum proof_level)least : PROOF_DANE,
         .tls_1_3_only = (bits >> 8 & 1) != 0,
         .cleartext_allowed = (bits >> 9 & 1) != 0,
         .requiretls = (bits >> 10 & 1) != 0,
         .cleartext_after_ms = (uint32_t)(bits >> 16),
     };
+    return least < PROOF_COUNT && (bits & UINT64_C(0xFFFF00000000F800)) == 0;
 }
 
 /* ---- counts ---- */
@@ -116,7 +117,7 @@ static void read_row(sqlite3_stmt *query, struct store_recipient *recipient_out)
     recipient_out->state = (unsigned)store__column(query, 2);
     recipient_out->method =
         method > 0 && method < METHOD_COUNT ? (enum method)method : METHOD_NONE;
-    recipient_out->requirement = requirement_read(store__column(query, 4));
+    (void)store__requirement_read(store__column(query, 4), &recipient_out->requirement);
     recipient_out->notify = (unsigned)store__column(query, 5);
     recipient_out->attempts = (unsigned)store__column(query, 6);
     recipient_out->owes = (unsigned)store__column(query, 7);

@@ -58,13 +58,22 @@ static const char *const steps[] = {
     " STRICT;",
 };
 
-bool store__migrate(struct store *store, struct err *err)
+const int64_t store__schema_present = (int64_t)COUNT_OF(steps);
+
+int64_t store__schema_version(struct store *store)
 {
     static const char sql_version[] = "PRAGMA user_version";
     int64_t version = 0;
+
+    return store__number(store, sql_version, NULL, 0, &version) ? version : -1;
+}
+
+bool store__migrate(struct store *store, struct err *err)
+{
+    int64_t version = store__schema_version(store);
     char sql_cstr[64];
 
-    if (!store__number(store, sql_version, NULL, 0, &version) || version < 0)
+    if (version < 0)
         return FAIL(err, ERR_PERM, "%s/postern.db is not a database of ours", store->dir_cstr);
     if ((size_t)version > COUNT_OF(steps))
         return FAIL(err, ERR_PERM,

@@ -60,6 +60,16 @@ struct seal *seal_new(struct store *store, uint64_t column_key_id,
     return seal;
 }
 
+struct seal *seal_new_to_read(uint64_t column_key_id, const struct secret *column_key)
+{
+    struct seal *seal = calloc(1, sizeof *seal);
+
+    must(seal != NULL);
+    seal->column_key = *column_key;
+    seal->column_key_id = column_key_id;
+    return seal;
+}
+
 void seal_free(struct seal **seal)
 {
     if (*seal == NULL)
@@ -84,7 +94,7 @@ void seal_close(struct seal *seal, enum seal_column column, uint64_t id, uint64_
 {
     uint8_t aad[AAD_BYTES], nonce[AEAD_NONCE_BYTES] = {0};
 
-    must(seal != NULL);
+    must(seal != NULL && seal->now.aead != NULL);
     seal->counter++;
     number_put_little(sealed_out, seal->now.id, 4);
     number_put_little(sealed_out + 4, seal->counter, 8);
@@ -101,6 +111,8 @@ static struct aead *find_epoch(struct store *store, uint64_t id)
     struct epoch *cached = &seal->cached[id % EPOCHS_CACHED];
     sqlite3_stmt *query;
 
+    if (id == 0)
+        return NULL;
     if (id == seal->now.id)
         return seal->now.aead;
     if (cached->id == id)

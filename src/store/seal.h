@@ -33,6 +33,8 @@ enum seal_column {
 /* Begin an epoch: writes and commits its row. NULL: the store is troubled. */
 struct seal *seal_new(struct store *store, uint64_t column_key_id,
                       const struct secret *column_key);
+/* One that only opens: no epoch begins. */
+struct seal *seal_new_to_read(uint64_t column_key_id, const struct secret *column_key);
 void seal_free(struct seal **seal);
 /* sealed_out has room for plain.len + SEAL_OVERHEAD. */
 void seal_close(struct seal *seal, enum seal_column column, uint64_t id, uint64_t number,

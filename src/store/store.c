@@ -81,7 +81,7 @@ static bool open_database(struct store *store, struct err *err)
     return true;
 }
 
-static void close_database(struct store *store)
+void store__close_database(struct store *store)
 {
     for (size_t i = 0; i < STATEMENT_SLOTS; i++)
         sqlite3_finalize(store->statements[i].handle);
@@ -106,12 +106,12 @@ static bool take_lock(struct store *store, struct err *err)
     return true;
 }
 
-bool store_open(const char *state_dir_cstr, struct store **store_out, struct err *err)
+struct store *store__new(const char *dir_cstr)
 {
     struct store *store = calloc(1, sizeof *store);
 
     must(store != NULL);
-    store->dir_cstr = strdup(state_dir_cstr);
+    store->dir_cstr = strdup(dir_cstr);
     must(store->dir_cstr != NULL);
     store->lock_fd = -1;
     buffer_init(&store->packed, PACKED_MAX_BYTES);
@@ -119,6 +119,13 @@ bool store_open(const char *state_dir_cstr, struct store **store_out, struct err
     for (size_t i = 0; i < SEAL_COLUMN_COUNT; i++)
         buffer_init(&store->opened[i], PACKED_MAX_BYTES);
     store->addresses = address_cache_new();
+    return store;
+}
+
+bool store_open(const char *state_dir_cstr, struct store **store_out, struct err *err)
+{
+    struct store *store = store__new(state_dir_cstr);
+
     if (!take_lock(store, err) || !open_database(store, err) || !store__migrate(store, err)) {
         store_close(&store);
         return false;
@@ -134,9 +141,9 @@ void store_close(struct store **store)
     if (gone == NULL)
         return;
     store_rollback(gone);
-    if (gone->db != NULL)
+    if (gone->db != NULL && !gone->is_reading)
         sqlite3_wal_checkpoint_v2(gone->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    close_database(gone);
+    store__close_database(gone);
     seal_free(&gone->seal);
     ledger_free(&gone->ledger);
     store_keys_free(&gone->keys);
@@ -206,6 +213,8 @@ void store_begin(struct store *store)
         return;
     store->is_open = true;
     store->is_troubled = false;
+    if (store->is_reading)
+        return;
     if (store->db == NULL && !open_database(store, &err)) {
         store->is_troubled = true;
         store->trouble = err;
@@ -224,7 +233,7 @@ void store_rollback(struct store *store)
     ledger_settle(store->ledger, false);
     address_cache_clear(store->addresses);
     if (store->must_reopen)
-        close_database(store);
+        store__close_database(store);
     store->must_reopen = false;
     store->is_open = false;
     store->is_troubled = false;

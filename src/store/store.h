@@ -27,6 +27,17 @@ struct store;
  */
 MUST_CHECK bool store_open(const char *state_dir_cstr, struct store **store_out,
                            struct err *err);
+/*
+ * Open a database that nobody writes, for reading alone: nothing on disk changes but what SQLite undoes of a
+ * transaction that never ended. file_cstr: its name in the folder, "postern.db" or a backup's. Takes the
+ * keeper's lock when there is one. ERR_REFUSED: a server runs there. ERR_TEMP: cannot be read. ERR_PERM: not
+ * a database of ours, or of another schema version. A database that was never begun is opened as well: see
+ * store_is_blank.
+ */
+MUST_CHECK bool store_open_to_read(const char *dir_cstr, const char *file_cstr,
+                                   struct store **store_out, struct err *err);
+/* True when no table was made yet: the server ended before its first start was complete. */
+bool store_is_blank(const struct store *store);
 /* Rolls back what is open, folds the log into the database, closes, wipes keys. */
 void store_close(struct store **store);
 
