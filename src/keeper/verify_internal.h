@@ -32,7 +32,8 @@ struct verify {
     /* Recipients that wait for a notice, and notices under way, by a hash of the recipient. */
     struct map awaited;
     size_t awaited_count;
-    size_t accepted_at; /* ids below are found or told */
+    int64_t counts[LEDGER_COUNTS]; /* what table batch should say */
+    size_t accepted_at;            /* ids below are found or told */
 };
 
 /* Tell one problem. number: VERIFY_NONE = no recipient; 0 for message or segment = none. */

@@ -172,6 +172,10 @@ static void take_recipient(struct rows *rows)
         verify->report->open_recipients++;
         rows->open++;
     }
+    if (row->is_due || row->is_held)
+        verify->counts[LEDGER_STATE + (uint64_t)row->state % LEDGER_STATES]++;
+    verify->counts[LEDGER_DUE] += row->is_due ? 1 : 0;
+    verify->counts[LEDGER_HELD] += row->is_held ? 1 : 0;
     rows->live += state_needs_content((enum recipient_state)row->state) ? 1 : 0;
     verify->report->held_recipients += row->is_held ? 1 : 0;
     remember(rows, row);
@@ -284,6 +288,7 @@ static void check_message(struct rows *rows)
 
     verify->report->messages++;
     verify->report->open_messages += rows->open > 0 ? 1 : 0;
+    verify->counts[LEDGER_OPEN] += rows->open > 0 ? 1 : 0;
     if (!row->is_whole)
         verify__tell(verify, VERIFY_SEALED, row->id, VERIFY_NONE, 0, "the message's row");
     if (row->kind >= KIND_COUNT || row->id > INT64_MAX ||
@@ -361,6 +366,20 @@ static void take_message(struct rows *rows)
         check_message(rows);
 }
 
+/* The counts that are kept beside the rows, so that nobody needs to walk them. */
+static void check_ledger(struct verify *verify)
+{
+    int64_t counts[LEDGER_COUNTS];
+
+    if (!store_walk_counts(verify->store, counts))
+        return; /* it is made at the next start */
+    for (unsigned i = 0; i < LEDGER_COUNTS; i++)
+        if (counts[i] != verify->counts[i])
+            verify__tell(verify, VERIFY_COUNTS, 0, VERIFY_NONE, 0,
+                         "table batch counts %lld (number %u), the rows say %lld",
+                         (long long)counts[i], i, (long long)verify->counts[i]);
+}
+
 void verify__rows(struct verify *verify)
 {
     struct rows rows = {.verify = verify};
@@ -375,8 +394,10 @@ void verify__rows(struct verify *verify)
     free(rows.seen);
     if (verify->walk != NULL && store_is_troubled(verify->store, NULL))
         return;
-    if (verify->walk != NULL)
+    if (verify->walk != NULL) {
         pass_strays(&rows, 0, true);
+        check_ledger(verify);
+    }
     check_accepted(verify, UINT64_MAX, false);
     if (verify->awaited_count > 0)
         verify__tell(verify, VERIFY_STRANDED, 0, VERIFY_NONE, 0,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/walk.h"
 
+#include "base/number.h"
 #include "store/internal.h"
 #include "store/portal.h"
 
@@ -238,6 +239,22 @@ bool store_has_domain(struct store *store, uint64_t id)
     int64_t one;
 
     return store__number(store, sql, VALUES(NUMBER(id)), &one);
+}
+
+bool store_walk_counts(struct store *store, int64_t counts_out[LEDGER_COUNTS])
+{
+    static const char sql[] = "SELECT counts FROM batch ORDER BY id DESC LIMIT 1";
+    sqlite3_stmt *query = store__query(store, sql, NULL, 0);
+    struct slice counts;
+
+    if (!store__step(store, query))
+        return false;
+    counts = store__column_blob(query, 0);
+    for (size_t i = 0; i < LEDGER_COUNTS; i++)
+        counts_out[i] =
+            (i + 1) * 8 <= counts.len ? (int64_t)number_get_little(counts.at + i * 8, 8) : 0;
+    store__end(query);
+    return true;
 }
 
 bool store_check_file(struct store *store, bool is_quick,

@@ -10,6 +10,7 @@
 
 #include "policy/verdict.h"
 #include "spool/content.h"
+#include "store/ledger.h"
 #include "store/store.h"
 
 struct store_walk;
@@ -68,6 +69,9 @@ MUST_CHECK bool store_walk_domain(struct store_walk *walk, struct walked_name *r
 /* Is there a row with this id? */
 bool store_has_address(struct store *store, uint64_t id);
 bool store_has_domain(struct store *store, uint64_t id);
+
+/* What the newest row of table `batch` counts. False: it has no row. */
+MUST_CHECK bool store_walk_counts(struct store *store, int64_t counts_out[LEDGER_COUNTS]);
 
 /*
  * SQLite's own check of the file; is_quick leaves out what indexes hold. Each finding in words;

@@ -218,8 +218,8 @@ DAMAGES = {
     'requirement': (sql('UPDATE recipient SET requirement = 9 WHERE state = 3'), {'state'}),
     'address': (sql('UPDATE recipient SET address = 999 WHERE state = 3'), {'state'}),
     'domain': (sql('UPDATE recipient SET domain = 999 WHERE state = 3'), {'state'}),
-    'stranded': (sql('UPDATE recipient SET due_ms = NULL WHERE state = 3'), {'stranded'}),
-    'no-end-to-waiting': (sql('UPDATE recipient SET due_ms = NULL WHERE state = 5'), {'stranded'}),
+    'stranded': (sql('UPDATE recipient SET due_ms = NULL WHERE state = 3'), {'stranded', 'counts'}),
+    'no-end-to-waiting': (sql('UPDATE recipient SET due_ms = NULL WHERE state = 5'), {'stranded', 'counts'}),
     'owed-report': (sql('UPDATE recipient SET owes = 1 WHERE state = 7'), {'stranded'}),
     'stray-recipient': (sql('INSERT INTO recipient SELECT 77, number, address, domain, state, method,'
                             ' requirement, notify, attempts, owes, flags, unproved_ms, due_ms, held, sealed'
@@ -241,7 +241,8 @@ DAMAGES = {
     'segment-row-gone': (sql('DELETE FROM segment WHERE live > 0'), {'segment-count'}),
     'key-row-gone': (sql("DELETE FROM key WHERE name = 'column'"), {'keys'}),
     'key-row-changed': (sql("UPDATE key SET wrapped = zeroblob(60) WHERE name = 'pair'"), {'keys'}),
-    'message-gone': (sql('DELETE FROM message WHERE live > 0'), {'stray', 'accepted', 'segment-count'}),
+    'message-gone': (sql('DELETE FROM message WHERE live > 0'), {'stray', 'counts', 'accepted', 'segment-count'}),
+    'waiting-count': (sql('UPDATE batch SET counts = zeroblob(160)'), {'counts'}),
 }
 
 
