@@ -337,16 +337,16 @@ static void pass_time(struct stand *stand)
 
 void stand_run(struct stand *stand, int64_t ms)
 {
-    int64_t until_ms = loop_now_ms() + ms;
+    int64_t until_ms = loop_now_ms() + ms, turns = 2 * ms;
 
     do
         pass_time(stand);
-    while (loop_now_ms() < until_ms);
+    while (--turns > 0 || loop_now_ms() < until_ms);
 }
 
 void stand_wait(struct stand *stand, const uint64_t *counter, uint64_t wanted)
 {
-    int64_t until_ms = loop_now_ms() + 2000;
+    int64_t until_ms = loop_now_ms() + 30000;
 
     while (*counter < wanted && loop_now_ms() < until_ms)
         pass_time(stand);

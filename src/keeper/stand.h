@@ -62,9 +62,9 @@ void stand_restart(struct stand *stand, bool hard);
 /* Start on a given folder. */
 void stand_start(struct stand *stand);
 void stand_close(struct stand *stand);
-/* Run the loop until `*counter` reaches `wanted` or two seconds have passed. */
+/* Run the loop until `*counter` reaches `wanted` or half a minute has passed. */
 void stand_wait(struct stand *stand, const uint64_t *counter, uint64_t wanted);
-/* Run the loop for a while. */
+/* Run the loop for a while, and for so many turns as it has in that time on an idle machine. */
 void stand_run(struct stand *stand, int64_t ms);
 void stand_outcome(struct stand *stand, const char *domain_cstr, enum delivery_outcome outcome,
                    enum proof_level level);
