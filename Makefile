@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin door to meson. `make help` lists what there is.
+.DEFAULT_GOAL = all
 
 BUILD ?= build
 # Without a home that can be written to, ccache has no place.
@@ -9,10 +10,12 @@ endif
 NINJA = ninja -C $(BUILD)
 QUIET = >$(BUILD)/meson-output.txt 2>&1 || { cat $(BUILD)/meson-output.txt; exit 1; }
 
+include test/long/long.mk
+
 all: build ## build everything into build/
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile test/long/long.mk | expand -t 18
 
 packages:
 	@tools/install-packages build

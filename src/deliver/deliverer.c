@@ -283,6 +283,7 @@ static bool check_hosts(struct deliverer *deliverer, struct delivery *delivery)
                "the domain says that it takes no mail (null MX)");
         return false;
     case RESOLVER_TRY_LATER:
+        delivery->walk.is_unreached = true;
         settle(deliverer, delivery, OUTCOME_TEMPORARY, "4.4.3", hosts->text_cstr);
         return false;
     }
@@ -362,9 +363,10 @@ static bool may_go_clear(const struct delivery *delivery)
 
 static void conclude(struct deliverer *deliverer, struct delivery *delivery)
 {
-    const struct delivery_walk *at = &delivery->walk;
+    struct delivery_walk *at = &delivery->walk;
     const char *why_cstr = at->last_why_cstr;
 
+    at->is_unreached = !at->was_reached;
     if (at->was_not_proved && !at->was_proved)
         settle(deliverer, delivery, OUTCOME_NOT_PROVED, "5.7.10", why_cstr);
     else if (!at->had_address && !at->dns_failed)
@@ -558,6 +560,8 @@ static void on_return(void *context, struct delivery *delivery,
 {
     struct deliverer *deliverer = context;
 
+    if (returned->result != POOL_UNREACHABLE)
+        delivery->walk.was_reached = true;
     switch (returned->result) {
     case POOL_ENDED:
         trail_replies(delivery);

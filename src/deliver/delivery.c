@@ -220,6 +220,7 @@ bool delivery_report(const struct delivery *delivery, struct buffer *results,
         .unverified_why = slice_from_cstr(evidence->why_cstr),
         .reused = evidence->is_reused,
         .dsn = evidence->reports,
+        .unreached = delivery->walk.is_unreached,
         .trail = buffer_view(&delivery->trail),
         .results = slice_from(buffer_view(results), results_at),
     };

@@ -63,6 +63,8 @@ struct delivery_walk {
     bool was_not_proved;               /* a host answered and the proof was not had there */
     bool was_proved;                   /* a host was good enough to be told about the message */
     bool had_address, dns_failed;
+    bool was_reached;  /* somebody talked to us */
+    bool is_unreached; /* the end of it: nobody did, now */
     char last_why_cstr[512];
 };
 

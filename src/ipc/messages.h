@@ -98,13 +98,14 @@
  * refused) the message: mx name, address, tls ("TLSv1.3" or ""), cipher, certificate SHA-256 hex,
  * names in it, level reached, why it was not verified, `trail` = one line per host tried in words.
  * dsn: the host took over the duty of reports on success. [RFC 3461 §5.2.1]
+ * unreached: no host of the domain could be reached at all, for a reason that may pass.
  * results: items ipc_result, one per recipient of the job.
  */
 #define IPC_DELIVERED_FIELDS(F, M) \
     F(M, NUMBER, job) F(M, BYTES, mx) F(M, BYTES, mx_address) F(M, BYTES, tls) \
     F(M, BYTES, cipher) F(M, BYTES, certificate) F(M, BYTES, names) F(M, NUMBER, level) \
-    F(M, BYTES, unverified_why) F(M, FLAG, reused) F(M, FLAG, dsn) F(M, BYTES, trail) \
-    F(M, BYTES, results)
+    F(M, BYTES, unverified_why) F(M, FLAG, reused) F(M, FLAG, dsn) F(M, FLAG, unreached) \
+    F(M, BYTES, trail) F(M, BYTES, results)
 /* Item. outcome: enum delivery_outcome; code 0 when no reply was had; reply = remote text, one line. */
 #define IPC_RESULT_FIELDS(F, M) \
     F(M, NUMBER, recipient) F(M, NUMBER, outcome) F(M, NUMBER, code) F(M, BYTES, enhanced) \

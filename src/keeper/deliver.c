@@ -9,6 +9,7 @@
 #include "keeper/portal_copy.h"
 #include "keeper/results.h"
 #include "keeper/sign.h"
+#include "keeper/silence.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,13 @@ void deliver_deinit(struct deliveries *deliveries)
     sign_deinit(deliveries);
 }
 
+void deliver_job_ended(struct keeper *keeper, struct job *job)
+{
+    map_take(&keeper->deliveries.jobs, job->id);
+    job->domain->working--;
+    keeper->deliveries.suspects -= job->is_suspect ? 1 : 0;
+}
+
 void job_free(struct keeper *keeper, struct job **job)
 {
     if (*job == NULL)
@@ -63,12 +71,21 @@ static struct peer *courier_for(struct keeper *keeper, const struct domain *doma
     return peer_by_hash(keeper, ROLE_COURIER, domain_hash(&keeper->domains, name) >> 7);
 }
 
+static size_t suspects_max(struct keeper *keeper)
+{
+    return peer_count(keeper, ROLE_COURIER) * COURIER_SUSPECT_MAX;
+}
+
 bool deliver_has_place(struct keeper *keeper, const struct domain *domain)
 {
-    bool is_heard = domain->window > DOMAIN_JOBS_FIRST;
+    bool is_heard = domain->window > DOMAIN_JOBS_FIRST && !domain->is_suspect;
+    size_t window = domain->is_suspect    ? DOMAIN_JOBS_SUSPECT
+                    : domain->window == 0 ? DOMAIN_JOBS_FIRST
+                                          : domain->window;
     struct peer *peer;
 
-    if (domain->working >= (domain->window == 0 ? DOMAIN_JOBS_FIRST : domain->window))
+    if (domain->working >= window ||
+        (domain->is_suspect && keeper->deliveries.suspects >= suspects_max(keeper)))
         return false;
     peer = courier_for(keeper, domain);
     return peer != NULL &&
@@ -91,11 +108,15 @@ size_t deliver_window_after(size_t window, const struct ipc_delivered *delivered
     return window < DOMAIN_JOBS_LEAST ? DOMAIN_JOBS_LEAST : window;
 }
 
-bool deliver_has_any_place(struct keeper *keeper)
+bool deliver_has_any_place(struct keeper *keeper, bool is_suspect)
 {
+    const struct deliveries *deliveries = &keeper->deliveries;
     struct peer *peer = peer_idlest(keeper, ROLE_COURIER);
 
-    return peer != NULL && peer->working < COURIER_JOBS_MAX;
+    /* Those that wait for a signature are on no courier yet. */
+    return peer != NULL && peer->working < COURIER_JOBS_MAX &&
+           deliveries->jobs.count < 2 * COURIER_JOBS_MAX * peer_count(keeper, ROLE_COURIER) &&
+           (!is_suspect || deliveries->suspects < suspects_max(keeper));
 }
 
 /* ---- what a courier needs to know ---- */
@@ -256,8 +277,7 @@ void deliver_send(struct keeper *keeper, struct job *job, struct slice prefix)
     job->deliver.prefix = prefix;
     if (peer == NULL || !ipc_send(peer->channel, IPC_DELIVER, &job->deliver)) {
         rest_items(keeper, job);
-        map_take(&keeper->deliveries.jobs, job->id);
-        job->domain->working--;
+        deliver_job_ended(keeper, job);
         job_free(keeper, &job);
         return;
     }
@@ -278,25 +298,38 @@ static void fail_unopened(struct keeper *keeper, struct job *job, const struct e
                       S("5.3.0"), S("the stored content cannot be opened"));
 }
 
+/* Its hosts were tried a moment ago for other mail: that holds for this, too. */
+static void spare_job(struct keeper *keeper, struct job *job)
+{
+    struct buffer text;
+
+    buffer_init(&text, JOB_TEXT_BYTES);
+    must(buffer_append(&text, S("not tried, as nobody was reached a moment ago: ")) &&
+         buffer_append(&text, slice_from_cstr(job->domain->silent_why_cstr)));
+    sign_use(keeper, job->message.id);
+    results_put_local(keeper, job, OUTCOME_TEMPORARY, S("4.4.1"), buffer_view(&text));
+    buffer_deinit(&text);
+}
+
 static void start_job(struct keeper *keeper, struct job *job,
                       const struct store_message *message, struct slice sender)
 {
     struct err err = {0};
 
     job->domain->working++;
+    job->is_suspect = job->domain->is_suspect;
+    keeper->deliveries.suspects += job->is_suspect ? 1 : 0;
     map_put(&keeper->deliveries.jobs, job->id, job);
     sign_use(keeper, job->message.id);
     if (!fill_recipients(keeper, job)) {
-        map_take(&keeper->deliveries.jobs, job->id);
-        job->domain->working--;
+        deliver_job_ended(keeper, job);
         rest_items(keeper, job);
         job_free(keeper, &job);
     } else if (!message->has_key || !spool_keyring_open(keeper->ring, &message->content,
                                                         &job->deliver.data_key, &err)) {
         if (!message->has_key)
             FAIL(&err, ERR_PERM, "its key is destroyed");
-        map_take(&keeper->deliveries.jobs, job->id);
-        job->domain->working--;
+        deliver_job_ended(keeper, job);
         fail_unopened(keeper, job, &err);
     } else {
         sign_then_send(keeper, job, message, sender);
@@ -310,8 +343,7 @@ struct job *deliver_take_job(struct keeper *keeper, uint64_t peer_id, uint64_t i
 
     if (job == NULL || job->peer != peer_id)
         return NULL;
-    map_take(&keeper->deliveries.jobs, id);
-    job->domain->working--;
+    deliver_job_ended(keeper, job);
     if (peer != NULL && peer->working > 0)
         peer->working--;
     keeper->deliveries.finished++;
@@ -326,8 +358,7 @@ void deliver_peer_lost(struct keeper *keeper, uint64_t peer)
 
     while ((job = map_next(&keeper->deliveries.jobs, &position, &id)) != NULL)
         if (job->peer == peer) {
-            map_take(&keeper->deliveries.jobs, id);
-            job->domain->working--;
+            deliver_job_ended(keeper, job);
             give_items_back(keeper, job);
             job_free(keeper, &job);
             position = 0; /* taking out changes the order */
@@ -421,7 +452,9 @@ void deliver_work(struct keeper *keeper, struct domain *domain, struct item **it
         else if (!join_job(job, &row))
             schedule_back(keeper, items[i]);
     }
-    if (job->count > 0)
+    if (job->count > 0 && silence_rests(domain, loop_now_ms()))
+        spare_job(keeper, job);
+    else if (job->count > 0)
         start_job(keeper, job, &message, sender);
     else
         free_job(job);

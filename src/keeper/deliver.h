@@ -19,15 +19,18 @@ struct keeper;
 
 /*
  * A domain begins with a few jobs at once, gets more as its hosts answer and fewer when they are silent;
- * a quarter of each courier's places is kept for those that were heard. So a dead provider with any
- * number of messages, or any number of domains, does not hold up the others.
+ * a quarter of each courier's places is kept for those that were heard, another for those of which
+ * nothing is known. So a dead provider with any number of messages, or any number of dead domains, does
+ * not hold up the others. See keeper/silence.h for what becomes of their mail.
  */
 enum {
     COURIER_JOBS_MAX = 1000,
     COURIER_UNHEARD_MAX = COURIER_JOBS_MAX / 4 * 3,
+    COURIER_SUSPECT_MAX = COURIER_JOBS_MAX / 2,
     DOMAIN_JOBS_MAX = 200,
     DOMAIN_JOBS_FIRST = 10,
     DOMAIN_JOBS_LEAST = 2,
+    DOMAIN_JOBS_SUSPECT = 1,
 };
 
 /* What a due row needs. */
@@ -60,6 +63,7 @@ struct job {
     uint64_t kind, parent, parent_number;
     int64_t accepted_ms;
     bool has_sender; /* reports about it go somewhere */
+    bool is_suspect; /* its domain was when it began */
     enum proof_level proof_needed;
     int64_t tls_retry_ms;
     struct arena *texts;
@@ -83,20 +87,23 @@ struct signing {
 struct deliveries {
     struct map jobs, signings;
     uint64_t last_id;
+    size_t suspects; /* jobs of domains that may be dead */
     uint64_t sent, finished;
 };
 
 void deliver_init(struct deliveries *deliveries);
 void deliver_deinit(struct deliveries *deliveries);
-/* True when a courier could take a job for this domain; for any domain. */
+/* True when a courier could take a job for this domain; for any domain, of those that may be dead or others. */
 bool deliver_has_place(struct keeper *keeper, const struct domain *domain);
-bool deliver_has_any_place(struct keeper *keeper);
+bool deliver_has_any_place(struct keeper *keeper, bool is_suspect);
 /* Work on items of one message and domain, which are WORKING from now on. */
 void deliver_work(struct keeper *keeper, struct domain *domain, struct item **items,
                   size_t count);
 /* A job of this peer is answered: take it out (it is the caller's; job_free). NULL: unknown. */
 struct job *deliver_take_job(struct keeper *keeper, uint64_t peer, uint64_t id);
 void job_free(struct keeper *keeper, struct job **job);
+/* The job is under way no more: its place is free. The job itself stays. */
+void deliver_job_ended(struct keeper *keeper, struct job *job);
 /* How many jobs a domain with this window may have at once after this answer. Pure. */
 size_t deliver_window_after(size_t window, const struct ipc_delivered *delivered);
 void deliver_peer_lost(struct keeper *keeper, uint64_t peer);

@@ -25,6 +25,7 @@ void domains_deinit(struct domains *domains)
     while ((domain = map_next(&domains->by_name, &position, &id)) != NULL)
         for (; domain != NULL; domain = next) {
             next = domain->next_same;
+            free(domain->silent_why_cstr);
             free(domain);
         }
     map_deinit(&domains->by_name);

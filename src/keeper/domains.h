@@ -20,7 +20,14 @@ struct domain {
     struct list_link turn;    /* in the round of domains that have something ready */
     size_t working;           /* jobs under way */
     size_t window;            /* at most so many; 0 = none of its hosts was heard yet */
-    bool is_fresh;            /* its row is of the batch that runs */
+    size_t count;             /* items in the window */
+    bool is_left;             /* it had too many: some were left on disk */
+    /* See keeper/silence.h. */
+    bool is_suspect; /* its hosts may be dead: few places, last in turn */
+    unsigned misses, silent_rounds;
+    int64_t silent_until_ms; /* the loop's clock */
+    char *silent_why_cstr;
+    bool is_fresh; /* its row is of the batch that runs */
     struct domain *next_fresh;
 };
 

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "keeper/internal.h"
+#include "keeper/silence.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -107,6 +108,8 @@ bool keeper_configure(struct keeper *keeper, struct settings *settings, struct e
         return false;
     settings_unref(&keeper->settings);
     keeper->settings = settings_ref(settings);
+    /* New routes, another resolver: what was dead may not be. */
+    silence_end_all(keeper);
     schedule_wake(keeper);
     return true;
 }

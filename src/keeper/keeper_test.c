@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kit/kit.h"
 
+#include "keeper/silence.h"
 #include "keeper/stand.h"
 #include "kit/run.h"
 
@@ -247,6 +248,7 @@ static void test_a_full_window_leaves_the_rest_on_disk(void **state)
     (void)state;
     stand_open(&stand, "");
     stand.keeper->schedule.items_max = 50;
+    stand.keeper->schedule.items_new_max = 0;
     for (unsigned i = 0; i < MANY; i++)
         stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test"});
     for (int i = 0; i < 5 && stand.delivered < MANY; i++)
@@ -283,6 +285,74 @@ static void test_silent_domains_do_not_hold_up_others(void **state)
     stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test"});
     stand_wait(&stand, &stand.delivered, 1);
     assert_int_equal(stand.delivered, 1);
+    stand_close(&stand);
+}
+
+static void test_new_mail_passes_a_full_window(void **state)
+{
+    enum { MANY = 200 };
+    struct stand stand;
+
+    (void)state;
+    stand_open(&stand, "");
+    stand.keeper->schedule.items_max = 50;
+    stand.keeper->schedule.items_new_max = 0;
+    stand_outcome(&stand, "slow.test", OUTCOME_DELIVERED, PROOF_VERIFIED);
+    stand.outcomes[0].is_silent = true;
+    for (unsigned i = 0; i < MANY; i++)
+        stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@slow.test"});
+    stand_wait(&stand, &stand.accepted, MANY);
+    stand_run(&stand, 300);
+    stand.keeper->schedule.items_new_max = 50;
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test"});
+    stand_wait(&stand, &stand.delivered, 1);
+    assert_int_equal(stand.delivered, 1);
+    stand_run(&stand, 100);
+    /* What is on disk passes it as well: it may have a part of the window only. */
+    stand_restart(&stand, true);
+    stand.keeper->schedule.items_max = 48;
+    stand.keeper->schedule.items_new_max = 0;
+    stand_run(&stand, 300);
+    assert_int_equal(stand.keeper->schedule.count, 16);
+    assert_true(stand.keeper->schedule.is_all_loaded);
+    stand.outcomes[0].is_silent = false;
+    stand_restart(&stand, true);
+    stand.keeper->schedule.items_max = 48;
+    for (int i = 0; i < 10 && stand.delivered < MANY + 1; i++)
+        stand_wait(&stand, &stand.delivered, MANY + 1);
+    assert_int_equal(stand.delivered, MANY + 1);
+    stand_close(&stand);
+}
+
+static void test_one_attempt_spares_the_others(void **state)
+{
+    enum { MANY = 60 };
+    struct stand stand;
+    uint64_t last = 0;
+
+    (void)state;
+    stand_open(&stand, "");
+    stand_outcome(&stand, "dead.test", OUTCOME_TEMPORARY, PROOF_NONE);
+    stand.outcomes[0].is_unreached = true;
+    for (unsigned i = 0; i < MANY; i++)
+        last = stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@dead.test"});
+    stand_wait(&stand, &stand.accepted, MANY);
+    stand_run(&stand, 500);
+    assert_int_equal(stand_state(&stand, last, 0), STATE_DEFERRED);
+    assert_int_equal(stand.keeper->schedule.count, 0);
+    /* The played courier counts what it was given. */
+    assert_in_range(stand.delivered, SILENCE_MISSES, SILENCE_MISSES + DOMAIN_JOBS_FIRST);
+    stand.outcomes[0].is_unreached = false;
+    stand.outcomes[0].outcome = OUTCOME_DELIVERED;
+    /* As long as it rests nobody is asked; then the first answer ends it. */
+    last = stand_submit(&stand, &(struct stand_mail){.to_cstr = "b@dead.test"});
+    stand_run(&stand, 200);
+    assert_int_equal(stand_state(&stand, last, 0), STATE_DEFERRED);
+    domain_find(stand.keeper, S("dead.test"))->silent_until_ms = 0;
+    last = stand_submit(&stand, &(struct stand_mail){.to_cstr = "c@dead.test"});
+    stand_run(&stand, 200);
+    assert_int_equal(stand_state(&stand, last, 0), STATE_DELIVERED);
+    assert_false(domain_find(stand.keeper, S("dead.test"))->is_suspect);
     stand_close(&stand);
 }
 
@@ -494,6 +564,8 @@ int main(void)
         cmocka_unit_test(test_everything_due_comes_after_a_restart),
         cmocka_unit_test(test_a_full_window_leaves_the_rest_on_disk),
         cmocka_unit_test(test_silent_domains_do_not_hold_up_others),
+        cmocka_unit_test(test_new_mail_passes_a_full_window),
+        cmocka_unit_test(test_one_attempt_spares_the_others),
         cmocka_unit_test(test_the_clock_is_set_back),
         cmocka_unit_test(test_a_full_disk_refuses_and_recovers),
         cmocka_unit_test(test_the_reserve_is_kept),

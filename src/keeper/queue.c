@@ -3,6 +3,7 @@
 #include "keeper/internal.h"
 #include "keeper/portal_copy.h"
 #include "keeper/results.h"
+#include "keeper/silence.h"
 #include "keeper/story.h"
 
 #include <string.h>
@@ -154,6 +155,8 @@ static bool release_row(struct keeper *keeper, const struct store_message *messa
 static bool retry_row(struct keeper *keeper, const struct store_message *message,
                       struct store_recipient *row)
 {
+    struct domain *domain;
+
     (void)message;
     /* What is due already is on its way. */
     if (row->is_held || !is_waiting(row) || row->due_ms <= clock_unix_ms())
@@ -161,6 +164,9 @@ static bool retry_row(struct keeper *keeper, const struct store_message *message
     row->due_ms = schedule_stamp(keeper, clock_unix_ms());
     store_recipient_update(keeper->store, row);
     results_settle(keeper, row);
+    domain = domain_get(keeper, row->domain);
+    if (domain != NULL)
+        silence_end(domain);
     return true;
 }
 

@@ -6,6 +6,7 @@
 #include "keeper/internal.h"
 #include "keeper/portal_copy.h"
 #include "keeper/replan.h"
+#include "keeper/silence.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -305,6 +306,8 @@ void results_take(struct keeper *keeper, struct peer *peer, enum ipc_type type,
         return;
     }
     job->domain->window = deliver_window_after(job->domain->window, &message->delivered);
+    silence_note(job->domain, &message->delivered, loop_now_ms(),
+                 keeper->settings->delivery.retry_first_ms);
     inbox_put_own(keeper, &kind_results, type, message, job, 0, 0, 0);
     schedule_wake(keeper);
 }

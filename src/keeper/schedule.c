@@ -3,13 +3,21 @@
 
 #include "base/log.h"
 #include "keeper/internal.h"
+#include "keeper/silence.h"
 
 #include <stdlib.h>
 
 enum {
     PAGE_ROWS = 1000,
+    PAGES_AT_ONCE = 20,
     PAGE_EVERY_MS = 100,
+    SPARES =
+        400, /* items of silent domains put off each SPARES_MS: a bounded part of our time */
+    SPARES_MS = 100,
+    SPARES_INBOX_MAX = 2000, /* tasks that wait to be committed: enough for now */
+    BLOCKED_MAX = 256,       /* domains looked at in vain before others are let on */
     WAITING_CHECK_MS = 1000,
+    RESTS_MS = 200,        /* how often those that rest are looked at */
     IDLE_CHECK_MS = 60000, /* the wall clock may jump: look at least so often */
     MARK_AHEAD_MS = 1000,  /* a burst of stamps runs ahead of the clock by less */
 };
@@ -20,10 +28,12 @@ void schedule_init(struct keeper *keeper)
 {
     struct schedule *schedule = &keeper->schedule;
 
-    *schedule = (struct schedule){.items_max = ITEMS_MAX};
+    *schedule = (struct schedule){.items_max = ITEMS_MAX, .items_new_max = ITEMS_NEW_MAX};
     map_init(&schedule->items);
     list_init(&schedule->turns);
+    list_init(&schedule->suspects);
     list_init(&schedule->waiting);
+    list_init(&schedule->resting);
     schedule->timer = loop_timer_new(keeper->loop, on_timer, keeper);
     loop_timer_set(schedule->timer, 0);
 }
@@ -69,6 +79,11 @@ bool schedule_is_working(struct keeper *keeper, uint64_t message, uint64_t numbe
     return item != NULL && item->place == ITEM_WORKING;
 }
 
+static struct list *turns_of(struct schedule *schedule, const struct domain *domain)
+{
+    return domain->is_suspect ? &schedule->suspects : &schedule->turns;
+}
+
 static void make_ready(struct schedule *schedule, struct item *item, bool in_front)
 {
     item->place = ITEM_READY;
@@ -77,7 +92,7 @@ static void make_ready(struct schedule *schedule, struct item *item, bool in_fro
     else
         list_push_back(&item->domain->ready, &item->link);
     if (!list_is_linked(&item->domain->turn))
-        list_push_back(&schedule->turns, &item->domain->turn);
+        list_push_back(turns_of(schedule, item->domain), &item->domain->turn);
 }
 
 static void insert(struct keeper *keeper, uint64_t message, uint64_t number,
@@ -94,7 +109,14 @@ static void insert(struct keeper *keeper, uint64_t message, uint64_t number,
     item->next_same = map_get(&schedule->items, key);
     map_put(&schedule->items, key, item);
     schedule->count++;
+    domain->count++;
     make_ready(schedule, item, false);
+}
+
+/* From disk no domain gets more, so that one that is slow does not fill the window. */
+static size_t domain_items_max(const struct schedule *schedule)
+{
+    return schedule->items_max / 3;
 }
 
 static void leave_turns(struct domain *domain)
@@ -122,6 +144,10 @@ static void forget(struct keeper *keeper, struct item *item)
     list_remove(&item->link);
     leave_turns(item->domain);
     schedule->count--;
+    if (--item->domain->count < domain_items_max(schedule) / 2 && item->domain->is_left) {
+        item->domain->is_left = false;
+        schedule->has_left = true;
+    }
     free(item);
 }
 
@@ -149,7 +175,7 @@ void schedule_add(struct keeper *keeper, uint64_t message, uint64_t number, uint
     if (item != NULL) {
         if (item->place == ITEM_WORKING)
             make_ready(schedule, item, false);
-    } else if (!schedule->is_all_loaded || schedule->count >= schedule->items_max) {
+    } else if (schedule->count >= schedule->items_max + schedule->items_new_max) {
         schedule->is_all_loaded = false;
     } else if ((domain = domain_get(keeper, domain_id)) != NULL) {
         insert(keeper, message, number, domain);
@@ -196,12 +222,24 @@ void schedule_rest(struct keeper *keeper, uint64_t message, uint64_t number, int
 
     if (item == NULL || item->place != ITEM_WORKING)
         return;
-    schedule_wait_for_scribe(keeper, item);
+    item->place = ITEM_WAITING;
     item->rests_until_ms = loop_now_ms() + rest_ms;
+    list_push_back(&keeper->schedule.resting, &item->link);
     schedule_wake(keeper);
 }
 
 /* ---- paging ---- */
+
+static void take_row(struct keeper *keeper, struct domain *domain, const struct store_due *row)
+{
+    if (domain->count >= domain_items_max(&keeper->schedule)) {
+        domain->is_left = true;
+        return;
+    }
+    if (row->attempts > 0)
+        silence_suspect(domain);
+    insert(keeper, row->message, row->number, domain);
+}
 
 static size_t take_page(struct keeper *keeper, int64_t until_ms)
 {
@@ -214,7 +252,7 @@ static size_t take_page(struct keeper *keeper, int64_t until_ms)
         struct domain *domain = domain_get(keeper, page[i].domain);
 
         if (domain != NULL && schedule_find(keeper, page[i].message, page[i].number) == NULL)
-            insert(keeper, page[i].message, page[i].number, domain);
+            take_row(keeper, domain, &page[i]);
         schedule->loaded = page[i];
     }
     return count;
@@ -225,14 +263,20 @@ static void page_in(struct keeper *keeper)
 {
     struct schedule *schedule = &keeper->schedule;
     int64_t now_ms = clock_unix_ms();
+    unsigned pages = 0;
 
     if (is_mark_ahead(schedule, now_ms)) {
         LOG(LOG_WARN, "keeper.clock_set_back",
             log_i64("by_ms", schedule->loaded.due_ms - now_ms));
         schedule->loaded = (struct store_due){0};
     }
+    if (schedule->is_all_loaded && schedule->has_left)
+        schedule->loaded = (struct store_due){0};
+    if (schedule->is_all_loaded)
+        schedule->has_left = false;
     schedule->is_all_loaded = false;
-    while (schedule->count < schedule->items_max && !schedule->is_all_loaded) {
+    while (schedule->count < schedule->items_max && !schedule->is_all_loaded &&
+           pages++ < PAGES_AT_ONCE) {
         struct store_due before = schedule->loaded;
 
         schedule->is_all_loaded = take_page(keeper, now_ms) < PAGE_ROWS;
@@ -261,7 +305,7 @@ static bool is_paging_due(struct keeper *keeper)
         return true;
     if (!schedule->is_all_loaded)
         return schedule->count < schedule->items_max / 2;
-    if (is_mark_ahead(schedule, clock_unix_ms()))
+    if (schedule->has_left || is_mark_ahead(schedule, clock_unix_ms()))
         return true;
     return schedule->next_due_ms != RECIPIENT_NOT_DUE &&
            schedule->next_due_ms <= clock_unix_ms();
@@ -291,52 +335,97 @@ static size_t take_items(struct domain *domain, struct item **items_out)
     return count;
 }
 
-static void give_out(struct keeper *keeper)
+/* Work on what a domain has next; false: it must wait. */
+static bool give_one(struct keeper *keeper, struct domain *domain)
 {
     struct schedule *schedule = &keeper->schedule;
     struct item *items[ITEMS_PER_JOB];
+    bool rests = silence_rests(domain, loop_now_ms());
+    size_t count;
+
+    if (rests ? schedule->spares == 0 : !deliver_has_place(keeper, domain))
+        return false;
+    count = take_items(domain, items);
+    if (rests)
+        schedule->spares -= count < schedule->spares ? count : schedule->spares;
+    if (!list_is_empty(&domain->ready))
+        list_push_back(turns_of(schedule, domain), &domain->turn);
+    if (count > 0)
+        deliver_work(keeper, domain, items, count);
+    return true;
+}
+
+/*
+ * Go round the domains until none can go on. Those that must wait go to the end, so that the next look
+ * begins with others; it may be in vain for so many only.
+ */
+static void give_round(struct keeper *keeper, bool is_suspect)
+{
+    struct schedule *schedule = &keeper->schedule;
+    struct list *turns = is_suspect ? &schedule->suspects : &schedule->turns;
     struct list blocked;
     struct list_link *link;
+    size_t blocked_count = 0;
 
     list_init(&blocked);
-    while ((link = list_take_first(&schedule->turns)) != NULL) {
+    while (blocked_count < BLOCKED_MAX && (link = list_take_first(turns)) != NULL) {
         struct domain *domain = LIST_ELEMENT(link, struct domain, turn);
-        size_t count;
 
-        if (!deliver_has_place(keeper, domain)) {
+        if (domain->is_suspect != is_suspect) {
+            list_push_back(turns_of(schedule, domain), link);
+        } else if (!give_one(keeper, domain)) {
             list_push_back(&blocked, link);
-            if (!deliver_has_any_place(keeper))
+            blocked_count++;
+            if (!deliver_has_any_place(keeper, is_suspect) && schedule->spares == 0)
                 break;
-            continue;
         }
-        count = take_items(domain, items);
-        if (!list_is_empty(&domain->ready))
-            list_push_back(&schedule->turns, link);
-        if (count > 0)
-            deliver_work(keeper, domain, items, count);
     }
     while ((link = list_take_first(&blocked)) != NULL)
-        list_push_back(&schedule->turns, link);
+        list_push_back(turns, link);
+}
+
+static void give_out(struct keeper *keeper)
+{
+    struct schedule *schedule = &keeper->schedule;
+    int64_t now_ms = loop_now_ms();
+
+    if (now_ms - schedule->spares_ms >= SPARES_MS) {
+        schedule->spares_ms = now_ms;
+        schedule->spares = keeper->inbox.count < SPARES_INBOX_MAX ? SPARES : 0;
+    }
+    give_round(keeper, false);
+    give_round(keeper, true);
+}
+
+static void end_rests(struct schedule *schedule, int64_t now_ms)
+{
+    struct list_link *link = list_first(&schedule->resting), *next;
+
+    for (; link != NULL; link = next) {
+        struct item *item = LIST_ELEMENT(link, struct item, link);
+
+        next = list_next(&schedule->resting, link);
+        if (item->rests_until_ms > now_ms)
+            continue;
+        list_remove(link);
+        make_ready(schedule, item, true);
+    }
 }
 
 /* Items that waited for a scribe, or have rested, come to the front of their domains. */
 static void wake_waiting(struct keeper *keeper)
 {
     struct schedule *schedule = &keeper->schedule;
-    struct list_link *link = list_first(&schedule->waiting), *next;
     size_t room = asks_have_room(keeper) ? ASKS_PER_SCRIBE : 0;
     int64_t now_ms = loop_now_ms();
+    struct list_link *link;
 
-    for (; link != NULL && room > 0; link = next) {
-        struct item *item = LIST_ELEMENT(link, struct item, link);
-
-        next = list_next(&schedule->waiting, link);
-        if (item->rests_until_ms > now_ms)
-            continue;
-        list_remove(link);
-        make_ready(schedule, item, true);
-        room--;
+    if (now_ms - schedule->rests_ms >= RESTS_MS) {
+        schedule->rests_ms = now_ms;
+        end_rests(schedule, now_ms);
     }
+    for (; room > 0 && (link = list_take_first(&schedule->waiting)) != NULL; room--)
+        make_ready(schedule, LIST_ELEMENT(link, struct item, link), true);
 }
 
 static void arm(struct keeper *keeper)
@@ -344,7 +433,8 @@ static void arm(struct keeper *keeper)
     struct schedule *schedule = &keeper->schedule;
     int64_t delay_ms = IDLE_CHECK_MS;
 
-    if (!schedule->is_all_loaded && schedule->count < schedule->items_max / 2) {
+    if (schedule->has_left ||
+        (!schedule->is_all_loaded && schedule->count < schedule->items_max / 2)) {
         delay_ms = PAGE_EVERY_MS;
     } else if (schedule->next_due_ms != RECIPIENT_NOT_DUE) {
         delay_ms = schedule->next_due_ms - clock_unix_ms();
@@ -353,8 +443,12 @@ static void arm(struct keeper *keeper)
         if (delay_ms > IDLE_CHECK_MS)
             delay_ms = IDLE_CHECK_MS;
     }
-    if (!list_is_empty(&schedule->waiting) && delay_ms > WAITING_CHECK_MS)
+    if ((!list_is_empty(&schedule->waiting) || !list_is_empty(&schedule->turns) ||
+         !list_is_empty(&schedule->resting)) &&
+        delay_ms > WAITING_CHECK_MS)
         delay_ms = WAITING_CHECK_MS;
+    if (!list_is_empty(&schedule->suspects) && delay_ms > SPARES_MS)
+        delay_ms = SPARES_MS;
     loop_timer_set(schedule->timer, delay_ms);
 }
 

@@ -3,7 +3,10 @@
  * When what is worked on. The database's index over due_ms is the queue; memory holds a window of it:
  * what is due now, at most ITEMS_MAX, in one list per domain. Domains take turns, so that a million
  * messages to one do not make the others wait. What does not fit stays on disk and is paged in, by
- * the order of due_ms, when the window has room.
+ * the order of due_ms, when the window has room. What is new goes into the window at once, before
+ * anything that is still on disk: a long queue is no reason to wait for mail whose host may be well.
+ * No domain gets more than a third of the window from disk, and those whose hosts may be dead have a
+ * round of their own, with few places.
  *
  * An item is in the window from schedule_add (or paging) until schedule_done, work under way
  * included; that is how paging knows what it has already.
@@ -17,7 +20,11 @@
 
 struct keeper;
 
-enum { ITEMS_MAX = 60000, ITEMS_PER_JOB = 100 };
+enum {
+    ITEMS_MAX = 60000,     /* brought in from disk up to here, */
+    ITEMS_NEW_MAX = 60000, /* and so many more that came while the window was full */
+    ITEMS_PER_JOB = 100,
+};
 
 enum item_place { ITEM_READY, ITEM_WAITING, ITEM_WORKING };
 
@@ -32,13 +39,18 @@ struct item {
 
 struct schedule {
     struct map items; /* by a hash of message and number */
-    size_t count, items_max;
-    struct list turns;       /* domains with something ready */
-    struct list waiting;     /* items that wait for a scribe, or rest */
+    size_t count, items_max, items_new_max;
+    struct list turns;    /* domains with something ready */
+    struct list suspects; /* the same, of those that may be dead */
+    struct list waiting;  /* items that wait for a scribe */
+    struct list resting;  /* items that rest: rests are alike, so in the order of their ends */
     struct store_due loaded; /* everything due up to here is in the window, or was */
-    bool is_all_loaded;      /* … and nothing due now is left on disk */
-    bool is_paused;          /* no work is given out: draining */
+    bool is_all_loaded;      /* … and nothing due now is left on disk, */
+    bool has_left;  /* … but for domains that had too many, one of which has room now */
+    bool is_paused; /* no work is given out: draining */
     int64_t next_due_ms, paged_ms;
+    size_t spares; /* items of silent domains that may be put off now */
+    int64_t spares_ms, rests_ms;
     struct loop_timer *timer;
 };
 

@@ -97,8 +97,7 @@ static void put_off_waiting(struct keeper *keeper, struct signing *signing, stru
     for (; job != NULL; job = next) {
         next = job->next_waiting;
         job->is_waiting = false;
-        map_take(&keeper->deliveries.jobs, job->id);
-        job->domain->working--;
+        deliver_job_ended(keeper, job);
         results_put_local(keeper, job, OUTCOME_TEMPORARY, S("4.3.0"), why);
     }
 }

@@ -27,7 +27,8 @@ static const char settings_cstr[] =
 
 static const struct stand_outcome *outcome_of(const struct stand *stand, struct slice domain)
 {
-    static const struct stand_outcome good = {"", OUTCOME_DELIVERED, PROOF_VERIFIED, false};
+    static const struct stand_outcome good = {"", OUTCOME_DELIVERED, PROOF_VERIFIED, false,
+                                              false};
 
     for (size_t i = 0; i < stand->outcome_count; i++)
         if (slice_equal(domain, slice_from_cstr(stand->outcomes[i].domain_cstr)))
@@ -44,7 +45,8 @@ static void on_deliver(struct stand *stand, const struct ipc_deliver *deliver)
                                    .tls = S("TLSv1.3"),
                                    .cipher = S("TLS_AES_256_GCM_SHA384"),
                                    .certificate = S("ab12"),
-                                   .level = outcome->level};
+                                   .level = outcome->level,
+                                   .unreached = outcome->is_unreached};
     struct slice rest = deliver->recipients;
     struct ipc_recipient item;
     struct buffer list;
@@ -58,7 +60,8 @@ static void on_deliver(struct stand *stand, const struct ipc_deliver *deliver)
     while (ipc_list_next(&rest, IPC_RECIPIENT, &item) == PROGRESS_DONE) {
         struct ipc_result result = {.recipient = item.recipient,
                                     .outcome = outcome->outcome,
-                                    .code = outcome->outcome == OUTCOME_DELIVERED   ? 250
+                                    .code = outcome->is_unreached                   ? 0
+                                            : outcome->outcome == OUTCOME_DELIVERED ? 250
                                             : outcome->outcome == OUTCOME_PERMANENT ? 550
                                                                                     : 451,
                                     .enhanced = S("2.0.0"),

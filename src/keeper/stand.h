@@ -27,7 +27,8 @@ struct stand {
         char domain_cstr[64];
         enum delivery_outcome outcome;
         enum proof_level level;
-        bool is_silent; /* never answers */
+        bool is_silent;    /* never answers */
+        bool is_unreached; /* says that nobody was reached */
     } outcomes[16];
     size_t outcome_count;
     /* What was seen. */

@@ -3,6 +3,7 @@
 
 #include "keeper/deliver.h"
 #include "keeper/results.h"
+#include "keeper/silence.h"
 #include "keeper/state.h"
 #include "keeper/throttle.h"
 
@@ -128,6 +129,60 @@ static void test_windows_of_domains(void **state)
     buffer_deinit(&lists[1]);
 }
 
+static void test_silence(void **state)
+{
+    struct domain domain = {.row = {.name_cstr = "dead.test"}};
+    struct ipc_result item = {.recipient = 1,
+                              .outcome = OUTCOME_TEMPORARY,
+                              .enhanced = S("4.4.1"),
+                              .reply = S("gone")};
+    struct ipc_delivered silent = {.unreached = true}, heard;
+    struct buffer lists[2];
+
+    (void)state;
+    buffer_init(&lists[0], 4096);
+    buffer_init(&lists[1], 4096);
+    must(ipc_list_append(&lists[0], IPC_RESULT, &item));
+    item.code = 451;
+    must(ipc_list_append(&lists[1], IPC_RESULT, &item));
+    silent.results = buffer_view(&lists[0]);
+    heard = silent;
+    heard.results = buffer_view(&lists[1]);
+    for (int i = 1; i < SILENCE_MISSES; i++) {
+        silence_note(&domain, &silent, 1000, 60000);
+        assert_true(domain.is_suspect);
+        assert_false(silence_rests(&domain, 1000));
+    }
+    silence_note(&domain, &silent, 1000, 60000);
+    assert_true(silence_rests(&domain, 60999));
+    assert_false(silence_rests(&domain, 61000));
+    assert_string_equal(domain.silent_why_cstr, "gone");
+    /* One that was under way tells nothing new; the next after the rest does. */
+    silence_note(&domain, &silent, 2000, 60000);
+    assert_false(silence_rests(&domain, 61000));
+    silence_note(&domain, &silent, 61000, 60000);
+    assert_true(silence_rests(&domain, 61000 + 119999));
+    for (int i = 0; i < 10; i++)
+        silence_note(&domain, &silent, domain.silent_until_ms, 60000);
+    assert_false(silence_rests(&domain, domain.silent_until_ms));
+    silence_note(&domain, &heard, domain.silent_until_ms - 1, 60000);
+    assert_false(domain.is_suspect);
+    assert_false(silence_rests(&domain, 0));
+    /* Reached, or refused for good, is not silence. */
+    silent.unreached = false;
+    for (int i = 0; i < 10; i++)
+        silence_note(&domain, &silent, 1000, 60000);
+    assert_false(domain.is_suspect);
+    /* Mail that was tried before this process began: one miss is enough. */
+    silent.unreached = true;
+    silence_suspect(&domain);
+    silence_note(&domain, &silent, 1000, 60000);
+    assert_true(silence_rests(&domain, 1001));
+    silence_end(&domain);
+    buffer_deinit(&lists[0]);
+    buffer_deinit(&lists[1]);
+}
+
 static void test_retry_delays(void **state)
 {
     (void)state;
@@ -167,6 +222,7 @@ int main(void)
         cmocka_unit_test(test_an_end_is_an_end),
         cmocka_unit_test(test_what_a_due_row_needs),
         cmocka_unit_test(test_windows_of_domains),
+        cmocka_unit_test(test_silence),
         cmocka_unit_test(test_retry_delays),
         cmocka_unit_test(test_throttle),
     };

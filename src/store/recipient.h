@@ -61,6 +61,7 @@ MUST_CHECK bool store_recipient_get(struct store *store, uint64_t message, uint6
 struct store_due {
     int64_t due_ms;
     uint64_t message, number, domain;
+    uint64_t attempts;
 };
 /* Rows behind `after` (in the order due_ms, message, number) and due until until_ms, at most max. */
 size_t store_recipient_due(struct store *store, const struct store_due *after, int64_t until_ms,

@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(config, items):
     if not config.getoption('--long'):
         skip = pytest.mark.skip(reason='long: test/run system --long')
         for item in items:
-            if 'long' in item.keywords:
+            if item.get_closest_marker('long'):
                 item.add_marker(skip)
     for item in items:
         for marker in item.iter_markers('needs'):
