@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One JSON line per event on standard error: time, level, role, event name, then named fields.
+ * One line per event on standard error, as JSON (one object a line) or as text for people's eyes: time
+ * (RFC 3339, UTC, milliseconds), level, role, process, event name, then named fields. Whatever bytes a field
+ * holds, the line stays one line, and the JSON stays JSON.
  * Subjects, bodies, keys, tokens, passwords and e-mail addresses have no way into a log call:
  * log ids, domains, counts and error texts only. Event names are `wing.what_happened`.
  *
@@ -44,12 +46,31 @@ static inline struct log_field log_id(const char *name_cstr, uint64_t id)
     return (struct log_field){LOG_KIND_ID, name_cstr, id, {NULL, 0}};
 }
 
+enum log_format { LOG_JSON, LOG_TEXT };
+
 /* The role's name goes into every line; lines below `least` are dropped. Call once per process. */
 void log_open(const char *role_cstr, enum log_level least);
+/* The form of lines, and from how many milliseconds on an operation is slow. At first JSON and 500. */
+void log_style(enum log_format format, int64_t slow_ms);
 /* At least one field. One write(2) per line, so lines of several processes do not mix. */
 #define LOG(level, event_cstr, ...)                                                            \
     log_write((level), (event_cstr),                                                           \
               (const struct log_field[]){__VA_ARGS__, {LOG_END, 0, 0, {0, 0}}})
 void log_write(enum log_level level, const char *event_cstr, const struct log_field *fields);
+
+/*
+ * An operation took so long (microseconds): when that is slow, event `slow` says what and how long, at
+ * most once a second for each `what_cstr` (a literal, compared by its address), and `missed` counts the others.
+ */
+void log_slow_now(const char *what_cstr, int64_t took_us);
+extern int64_t log_slow_us;
+static inline void log_slow(const char *what_cstr, int64_t took_us)
+{
+    if (took_us >= log_slow_us)
+        log_slow_now(what_cstr, took_us);
+}
+
+/* The last warning or error of this process, as it was written, if it was not taken before; else empty. */
+struct slice log_take_trouble(void);
 
 #endif
