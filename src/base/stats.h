@@ -123,7 +123,7 @@ enum stat_kind {
     ROW(SECONDS, KEEPER_CHECKPOINT, "keeper_checkpoint_seconds", "Foldings of the database's log") \
     ROW(SECONDS, COURIER_DELIVERY, "courier_delivery_seconds", "Jobs of couriers, from order to result") \
     ROW(SECONDS, DNS, "dns_lookup_seconds", "DNS look-ups") \
-    ROW(SECONDS, SCRIBE_JOB, "scribe_job_seconds", "Work of scribes") \
+    ROW(SECONDS, SCRIBE_JOB, "scribe_job_seconds", "Work of scribes; large messages in pieces") \
     ROW(SECONDS, PORTAL_REQUEST, "portal_request_seconds", "Readers' requests, from the whole request to the answer") \
     ROW(SECONDS, LOOP_TURN, "loop_turn_seconds", "Turns of all event loops: how long others wait")
 

@@ -5,6 +5,7 @@
  */
 #include "base/list.h"
 #include "base/log.h"
+#include "base/stats.h"
 #include "deliver/deliverer.h"
 #include "role/role.h"
 
@@ -84,6 +85,7 @@ static void on_finished(void *context, struct delivery *delivery)
 {
     struct epoch *epoch = context;
 
+    STAT_MEASURE(COURIER_DELIVERY, stats_now_us() - delivery->began_us);
     tally(epoch->courier, delivery);
     log_outcome(delivery);
     send_report(epoch->courier, delivery);
@@ -138,6 +140,8 @@ static void on_keeper_message(void *context, struct ipc_channel *channel, enum i
         refuse(courier, &message->deliver, &err);
         return;
     }
+    delivery->began_us = stats_now_us();
+    STAT_ADD(COURIER_JOBS, 1);
     newest = LIST_ELEMENT(list_first(&courier->epochs), struct epoch, link);
     deliverer_submit(newest->deliverer, delivery);
 }
@@ -230,6 +234,17 @@ static void stop_waiting_work(struct courier *courier)
         deliverer_drain(LIST_ELEMENT(link, struct epoch, link)->deliverer);
 }
 
+static void on_report(struct role *role)
+{
+    struct courier *courier = role->context;
+    struct list_link *link = list_first(&courier->epochs);
+    size_t count = 0;
+
+    for (; link != NULL; link = list_next(&courier->epochs, link))
+        count += deliverer_count(LIST_ELEMENT(link, struct epoch, link)->deliverer);
+    STAT_SET(COURIER_WAITING, count);
+}
+
 static void on_drain(struct role *role)
 {
     struct courier *courier = role->context;
@@ -259,6 +274,7 @@ int courier_main(unsigned index)
         .on_keeper_message = on_keeper_message,
         .on_drain = on_drain,
         .on_end = on_end,
+        .on_report = on_report,
     };
     struct courier courier = {.spool_dir_fd = -1};
 

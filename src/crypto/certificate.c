@@ -112,3 +112,15 @@ bool certificate_issue(const struct certificate_pair *authority,
     EVP_PKEY_free(issuer_key);
     return made;
 }
+
+int64_t certificate_end(struct slice pem)
+{
+    X509 *certificate = crypto__certificate_parse(pem);
+    struct tm moment;
+    int64_t end_s = 0;
+
+    if (certificate != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &moment) == 1)
+        end_s = (int64_t)timegm(&moment);
+    X509_free(certificate);
+    return end_s;
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small certificate authority for the development instance and for tests: EC P-256, made on the
+ * How long a certificate lasts; and a small certificate authority for the development instance and for tests: EC P-256, made on the
  * spot, thrown away after. It can make certificates that are wrong in a chosen way (name, time), so
  * that tests see them refused. Nothing in production issues certificates.
  */
@@ -27,6 +27,11 @@ struct certificate_wish {
     int64_t not_before_s; /* unix seconds */
     int64_t not_after_s;
 };
+
+/*
+ * When the first certificate of these PEM bytes ends, unix seconds; 0: there is none that can be read.
+ */
+int64_t certificate_end(struct slice pem);
 
 /* A self-signed authority. The wish's names and addresses are ignored. */
 MUST_CHECK bool certificate_make_authority(const struct certificate_wish *wish,

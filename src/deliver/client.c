@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/client_internal.h"
 
+#include "base/stats.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +78,7 @@ struct deliver_client *deliver_client_open(const struct deliver_client_options *
         destroy(client);
         return NULL;
     }
+    STAT_ADD(COURIER_CONNECTIONS, 1);
     connection_timeout(client->connection, options->connect_timeout_ms);
     return client;
 }
@@ -201,6 +204,8 @@ static void take_evidence(struct deliver_client *client)
     struct delivery_evidence *evidence = &client->evidence;
 
     connection_evidence(client->connection, &evidence->tls);
+    stats.numbers[STAT_COURIER_TLS_1_2 + (evidence->tls.version == TLS_VERSION_1_3 ? 2U : 0U) +
+                  (evidence->tls.is_resumed ? 1U : 0U)]++;
     evidence->is_tls = true;
     evidence->level = evidence->tls.is_verified ? PROOF_VERIFIED : PROOF_ENCRYPTED;
     snprintf(evidence->why_cstr, sizeof evidence->why_cstr, "%s", evidence->tls.reason_cstr);
@@ -326,6 +331,7 @@ static void take_reply(struct deliver_client *client, const struct smtp_reply *r
                                                                          : NULL;
     struct err err;
 
+    stats_add_class(STAT_COURIER_REPLIES_2XX, reply->code);
     /* 421 may come at any time; the server closes after it [RFC 5321 §3.8]. */
     client->is_leaving = reply->code == 421;
     if (transaction == NULL) {

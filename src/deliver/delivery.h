@@ -84,7 +84,8 @@ struct delivery {
     struct secret data_key;
     size_t recipient_count;
     struct delivery_recipient *recipients;
-    bool is_unsure; /* lost after the end of the content: it may have been taken */
+    int64_t began_us; /* stats_now_us clock: when it came */
+    bool is_unsure;   /* lost after the end of the content: it may have been taken */
     struct delivery_evidence evidence;
     struct buffer trail; /* one line per host tried */
     struct delivery_walk walk;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "httpd/internal.h"
 
+#include "base/log.h"
+#include "base/stats.h"
+
 #include <stdlib.h>
 
 static const struct {
@@ -70,6 +73,14 @@ static void give(struct httpd_request *request, const struct httpd_answer *answe
     add_fields(response, answer);
     if (request->httpd->is_draining)
         add(response, "Connection", "close");
+    /* Monitoring speaks plain HTTP; what is counted are readers. */
+    if (!request->httpd->options.is_plain) {
+        int64_t took_us = stats_now_us() - request->asked_us;
+
+        stats_add_class(STAT_PORTAL_REQUESTS_2XX, answer->status);
+        STAT_MEASURE(PORTAL_REQUEST, took_us);
+        log_slow("portal request", took_us);
+    }
     request->response = response;
     request->status = answer->status;
     request->answer_bytes = len;

@@ -79,6 +79,7 @@ struct httpd_request {
     struct MHD_Response *response;
     unsigned status;
     uint64_t answer_bytes;
+    int64_t asked_us; /* stats_now_us clock: when on_request was called, or the head came */
 };
 
 /* request.c: what the library calls. */

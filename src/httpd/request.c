@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "httpd/internal.h"
 
+#include "base/stats.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,6 +116,7 @@ void *httpd__on_uri(void *context, const char *uri_cstr, struct MHD_Connection *
     request->connection->request = request;
     request->mhd = mhd;
     request->id = ++daemon->httpd->last_id;
+    request->asked_us = stats_now_us();
     request->uri_cstr = strdup(uri_cstr == NULL ? "" : uri_cstr);
     must(request->uri_cstr != NULL);
     map_put(&daemon->httpd->requests, request->id, request);
@@ -233,6 +236,7 @@ static void finish(struct httpd_request *request)
     request->phase = PHASE_ASKED;
     if (request->response != NULL)
         return;
+    request->asked_us = stats_now_us();
     request->is_calling = true;
     handler->on_request(handler->context, request);
     request->is_calling = false;

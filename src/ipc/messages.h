@@ -40,6 +40,32 @@
 #define IPC_DRAIN_FIELDS(F, M) \
     F(M, NUMBER, limit_ms)
 
+/* ---- signs of life ---- */
+
+/* All→K, every second: counters that have changed (items: ipc_stat), what the process uses (0 = not
+ * known), its last warning or error as it stands in the log, once. */
+#define IPC_STATS_FIELDS(F, M) \
+    F(M, NUMBER, pid) F(M, SIGNED, started_ms) F(M, NUMBER, cpu_us) F(M, NUMBER, rss_bytes) \
+    F(M, NUMBER, pss_bytes) F(M, NUMBER, descriptors) F(M, BYTES, changes) F(M, BYTES, trouble)
+/* Item. A slot of struct stats as an array (base/stats.h), and what is in it now. */
+#define IPC_STAT_FIELDS(F, M) \
+    F(M, NUMBER, slot) F(M, NUMBER, value)
+/* S→K, on every change and now and then: who runs (items: ipc_member). */
+#define IPC_CENSUS_FIELDS(F, M) \
+    F(M, BYTES, members)
+/* Item. role: enum ipc_role, the supervisor (always the first) and the keeper included. pid 0: does not run. The
+ * last four fields are known of the supervisor only. */
+#define IPC_MEMBER_FIELDS(F, M) \
+    F(M, NUMBER, role) F(M, NUMBER, index) F(M, NUMBER, pid) F(M, NUMBER, restarts) \
+    F(M, SIGNED, started_ms) F(M, NUMBER, cpu_us) F(M, NUMBER, rss_bytes) \
+    F(M, NUMBER, pss_bytes) F(M, NUMBER, descriptors)
+/* K→S, every second: the keeper lives. */
+#define IPC_PULSE_FIELDS(F, M) \
+    F(M, NUMBER, pid)
+/* K→S: this process has given no sign of life for so long: end it. */
+#define IPC_SILENT_FIELDS(F, M) \
+    F(M, NUMBER, role) F(M, NUMBER, index) F(M, NUMBER, pid) F(M, SIGNED, silent_ms)
+
 /* ---- smtpd and keeper ---- */
 
 /* M→K: is this name and password good? Answered by auth_result. */
@@ -225,6 +251,10 @@
     ROW(READY, ready) \
     ROW(ATTACH, attach) \
     ROW(DRAIN, drain) \
+    ROW(STATS, stats) \
+    ROW(CENSUS, census) \
+    ROW(PULSE, pulse) \
+    ROW(SILENT, silent) \
     ROW(AUTH_CHECK, auth_check) \
     ROW(AUTH_RESULT, auth_result) \
     ROW(ACCEPT, accept) \
@@ -255,7 +285,9 @@
     /* items of lists */ \
     ROW(RECIPIENT, recipient) \
     ROW(RESULT, result) \
-    ROW(FILE, file)
+    ROW(FILE, file) \
+    ROW(STAT, stat) \
+    ROW(MEMBER, member)
 /* clang-format on */
 
 enum ipc_role {

@@ -63,6 +63,7 @@ static uint64_t flags_of(const struct ipc_accept *accept)
 static void apply_verdict(const struct verdict *verdict, bool reports_failure,
                           struct store_recipient *recipient)
 {
+    plan_count(verdict->method);
     recipient->method = verdict->method;
     recipient->requirement = verdict->requirement;
     recipient->reasons = slice_from_cstr(verdict->reasons_cstr);

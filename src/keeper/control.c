@@ -24,6 +24,8 @@ static const struct command commands[] = {
     {"trace", trace_answer, NULL},     {"queue", queue_answer, queue_change},
     {"retract", NULL, retract_answer}, {"explain", explain_answer, NULL},
     {"status", status_answer, NULL},   {"domains", domains_answer, NULL},
+    {"stats", stats_answer, NULL},     {"metrics", metrics_answer, NULL},
+    {"ready", ready_answer, NULL},
 };
 
 /* ---- lines ---- */
@@ -52,6 +54,12 @@ void control_line(struct control_output *output, json_t *object)
     json_decref(object);
     if (buffer_len(&output->lines) >= PIECE_BYTES && !output->is_lost)
         send_piece(output, true);
+}
+
+void control_raw(struct control_output *output, struct slice lines)
+{
+    if (!buffer_append(&output->lines, lines))
+        output->is_lost = true;
 }
 
 void control_error(struct control_output *output, const char *words_cstr)

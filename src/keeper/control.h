@@ -23,6 +23,8 @@ struct control_output {
 
 /* Add one line; the object is freed. */
 void control_line(struct control_output *output, json_t *object);
+/* Add text as it is, whole lines: for what is no JSON. */
+void control_raw(struct control_output *output, struct slice lines);
 /* Add {"error": words}. */
 void control_error(struct control_output *output, const char *words_cstr);
 /* True when the office does not take more: stop making it. */
@@ -57,6 +59,9 @@ void queue_change(struct control_output *output, const json_t *request);
 void retract_answer(struct control_output *output, const json_t *request);
 void explain_answer(struct control_output *output, const json_t *request);
 void status_answer(struct control_output *output, const json_t *request);
+void stats_answer(struct control_output *output, const json_t *request);
+void metrics_answer(struct control_output *output, const json_t *request);
+void ready_answer(struct control_output *output, const json_t *request);
 void domains_answer(struct control_output *output, const json_t *request);
 
 #endif

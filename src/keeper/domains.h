@@ -27,7 +27,8 @@ struct domain {
     unsigned misses, silent_rounds;
     int64_t silent_until_ms; /* the loop's clock */
     char *silent_why_cstr;
-    bool is_fresh; /* its row is of the batch that runs */
+    uint64_t delivered, deferred; /* recipients' attempts since the start */
+    bool is_fresh;                /* its row is of the batch that runs */
     struct domain *next_fresh;
 };
 

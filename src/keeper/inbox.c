@@ -298,6 +298,7 @@ static void give_up(struct keeper *keeper, struct list *batch, const struct err 
         LOG(LOG_ERROR, "keeper.commit_failed", log_cstr("why", why->text_cstr));
     inbox->is_failing = true;
     inbox->failures++;
+    STAT_ADD(KEEPER_COMMITS_FAILED, 1);
     drop_effects(inbox);
     domains_on_rollback(keeper);
     while ((link = list_take_first(batch)) != NULL) {
@@ -325,6 +326,7 @@ static void finish(struct keeper *keeper, struct list *batch, size_t count)
     inbox->batches++;
     inbox->tasks_done += count;
     inbox->last_batch = count;
+    STAT_MEASURE(KEEPER_BATCH, count);
     if (count > inbox->largest_batch)
         inbox->largest_batch = count;
     domains_on_commit(keeper);

@@ -10,6 +10,7 @@
 #include "keeper/domains.h"
 #include "keeper/inbox.h"
 #include "keeper/keeper.h"
+#include "keeper/overview.h"
 #include "keeper/peers.h"
 #include "keeper/schedule.h"
 #include "keeper/sessions.h"
@@ -36,6 +37,7 @@ struct keeper {
     struct deliveries deliveries;
     struct sessions sessions;
     struct auth auth;
+    struct overview overview;
     struct loop_timer *housekeeping;
     int64_t started_ms;
     bool is_draining;

@@ -6,13 +6,14 @@
  * message. main.c makes a role of it; tests drive it over socket pairs.
  *
  * The rooms, in the order of a message's life: inbox (tasks, batches), peers (channels), asks
- * (questions that wait), accept, plan, state, schedule, deliver, results, story (events), mail, bounce,
+ * (questions that wait), overview, accept, plan, state, schedule, deliver, results, story (events), mail, bounce,
  * portal_copy, portal_read, portal_prove, auth, control and its commands, housekeeping.
  */
 #ifndef KEEPER_KEEPER_H
 #define KEEPER_KEEPER_H
 
 #include "ipc/channel.h"
+#include "os/usage.h"
 #include "settings/settings.h"
 
 struct keeper;
@@ -31,6 +32,12 @@ MUST_CHECK bool keeper_configure(struct keeper *keeper, struct settings *setting
 struct slice keeper_certificate(const struct keeper *keeper);
 /* A channel to another role. Takes the descriptor. */
 void keeper_attach(struct keeper *keeper, enum ipc_role role, unsigned index, int fd);
+/* Who runs, from the supervisor (items: ipc_member). */
+void keeper_census(struct keeper *keeper, struct slice members);
+/* Every second: note how things go. on_silent: this role has said nothing for longer than `watchdog`. */
+typedef void keeper_silent_fn(void *context, const struct ipc_silent *who);
+void keeper_tick(struct keeper *keeper, const struct usage *usage, keeper_silent_fn *on_silent,
+                 void *context);
 /*
  * Take no new work, commit what waits, and call `done` when nothing is in flight or limit_ms has
  * passed.

@@ -28,6 +28,31 @@ static void on_attach(struct role *role, enum ipc_role kind, unsigned index, int
     keeper_attach(main_part->keeper, kind, index, fd);
 }
 
+static void on_silent(void *context, const struct ipc_silent *who)
+{
+    struct role *role = context;
+
+    LOG(LOG_ERROR, "keeper.role_silent", log_cstr("name", role_name((enum ipc_role)who->role)),
+        log_u64("index", who->index), log_u64("pid", who->pid),
+        log_i64("silent_ms", who->silent_ms));
+    if (!ipc_send(role->supervisor, IPC_SILENT, who))
+        LOG(LOG_ERROR, "keeper.supervisor_does_not_read", log_u64("index", who->index));
+}
+
+static void on_report(struct role *role)
+{
+    struct main *main_part = role->context;
+
+    keeper_tick(main_part->keeper, role->usage, on_silent, role);
+}
+
+static void on_census(struct role *role, struct slice members)
+{
+    struct main *main_part = role->context;
+
+    keeper_census(main_part->keeper, members);
+}
+
 static void on_drained(void *context)
 {
     role_finished(context);
@@ -52,7 +77,9 @@ int keeper_main(unsigned index)
     static const struct role_hooks hooks = {.on_configure = on_configure,
                                             .on_drain = on_drain,
                                             .on_end = on_end,
-                                            .on_attach = on_attach};
+                                            .on_attach = on_attach,
+                                            .on_report = on_report,
+                                            .on_census = on_census};
     struct main main_part = {0};
 
     return role_run(ROLE_KEEPER, index, &hooks, &main_part);

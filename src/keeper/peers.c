@@ -49,6 +49,8 @@ static void take_answer(struct keeper *keeper, struct peer *peer, enum ipc_type 
 }
 
 static const struct route routes[IPC_COUNT] = {
+    [IPC_STATS] = {FROM(SMTPD) | FROM(COURIER) | FROM(SCRIBE) | FROM(PORTAL) | FROM(OFFICE),
+                   overview_take_stats},
     [IPC_ACCEPT] = {FROM(SMTPD), accept_take},
     [IPC_AUTH_CHECK] = {FROM(SMTPD), auth_take},
     [IPC_DELIVERED] = {FROM(COURIER), results_take},
@@ -150,6 +152,7 @@ void peers_attach(struct keeper *keeper, enum ipc_role role, unsigned index, int
     must(peer != NULL);
     *peer =
         (struct peer){.keeper = keeper, .id = ++peers->last_id, .role = role, .index = index};
+    peer->heard_ms = loop_now_ms();
     peer->channel = ipc_channel_new(keeper->loop, fd, on_message, on_closed, peer);
     insert(peers, peer);
     LOG(LOG_DEBUG, "keeper.peer_attached", log_cstr("peer", role_name(role)),
@@ -160,6 +163,11 @@ void peers_attach(struct keeper *keeper, enum ipc_role role, unsigned index, int
 struct peer *peer_find(struct keeper *keeper, uint64_t id)
 {
     return map_get(&keeper->peers.by_id, id);
+}
+
+struct peer *peer_of(struct keeper *keeper, enum ipc_role role, unsigned index)
+{
+    return find_place(&keeper->peers, role, index);
 }
 
 bool peer_send(struct keeper *keeper, uint64_t id, enum ipc_type type, const void *message)

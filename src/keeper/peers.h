@@ -8,7 +8,9 @@
 #define KEEPER_PEERS_H
 
 #include "base/map.h"
+#include "base/stats.h"
 #include "ipc/channel.h"
+#include "os/usage.h"
 
 struct keeper;
 
@@ -21,6 +23,12 @@ struct peer {
     unsigned index;
     struct ipc_channel *channel;
     size_t working; /* jobs or questions under way */
+    /* From its reports. */
+    struct stats counted;
+    struct usage usage;
+    uint64_t pid;       /* 0: none has come yet */
+    int64_t started_ms; /* unix */
+    int64_t heard_ms;   /* loop clock */
 };
 
 struct peers {
@@ -35,6 +43,8 @@ void peers_deinit(struct peers *peers);
 /* Take a channel's descriptor; an older peer of the same role and index is closed. */
 void peers_attach(struct keeper *keeper, enum ipc_role role, unsigned index, int fd);
 struct peer *peer_find(struct keeper *keeper, uint64_t id);
+/* The one of this role and index; NULL: it is not there. */
+struct peer *peer_of(struct keeper *keeper, enum ipc_role role, unsigned index);
 /* False when the peer has gone or cannot take more now. */
 bool peer_send(struct keeper *keeper, uint64_t id, enum ipc_type type, const void *message);
 /* The peer of this role for a hash, always the same one as long as the peers stay; NULL: none. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keeper/plan.h"
 
+#include "base/stats.h"
 #include "keeper/internal.h"
 
 #include <string.h>
@@ -97,4 +98,10 @@ void plan_ask(struct keeper *keeper, const struct plan_question *question,
         facts.domain_tls =
             domain_tls_state(question->domain, facts.proof_needed, clock_unix_ms());
     policy_plan(&facts, verdict_out);
+}
+
+void plan_count(enum method method)
+{
+    if (method > METHOD_NONE && method < METHOD_COUNT)
+        stats.numbers[STAT_VERDICT_REGULAR + (unsigned)(method - METHOD_REGULAR)]++;
 }

@@ -32,4 +32,7 @@ const struct settings_account *plan_account(const struct keeper *keeper, struct 
 /* What stands behind the last '@'; empty when there is none. */
 struct slice address_domain(struct slice address);
 
+/* For the statistics: somebody's mail goes this way. */
+void plan_count(enum method method);
+
 #endif

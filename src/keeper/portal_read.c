@@ -191,6 +191,7 @@ static void first_reveal(struct keeper *keeper, struct portal_link *link)
     struct story_message story = story_message_of(&link->message);
     int64_t now_ms = clock_unix_ms();
 
+    STAT_ADD(PORTAL_REVEALED, 1);
     link->copy.revealed_ms = now_ms;
     store_portal_update(keeper->store, &link->copy);
     if (wants_receipt(keeper, &link->message))

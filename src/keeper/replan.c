@@ -49,6 +49,7 @@ void replan_write(struct keeper *keeper, struct store_recipient *row)
              &verdict);
     has_sender =
         message.sender != 0 && (message.kind == KIND_SUBMITTED || message.kind == KIND_INBOUND);
+    plan_count(verdict.method);
     row->method = verdict.method;
     row->requirement = verdict.requirement;
     row->reasons = slice_from_cstr(verdict.reasons_cstr);

@@ -158,6 +158,7 @@ static void on_later(struct keeper *keeper, const struct job *job, struct store_
         return;
     }
     row->attempts++;
+    STAT_ADD(RETRIES, 1);
     row->due_ms = now_ms + retry_delay_ms(row->attempts, delivery->retry_first_ms,
                                           delivery->retry_max_ms, random_u64());
     tell(keeper, row, kind, evidence, row->due_ms);
@@ -212,6 +213,19 @@ static void log_result(const struct ipc_deliver *deliver, const struct ipc_deliv
         log_text("status", result->enhanced));
 }
 
+static void count_result(const struct job *job, const struct ipc_delivered *delivered,
+                         enum delivery_outcome outcome)
+{
+    stats.numbers[STAT_OUTCOME_DELIVERED + (unsigned)outcome]++;
+    if (outcome != OUTCOME_DELIVERED) {
+        job->domain->deferred += outcome == OUTCOME_TEMPORARY ? 1 : 0;
+        return;
+    }
+    job->domain->delivered++;
+    if (delivered->level < PROOF_COUNT)
+        stats.numbers[STAT_PROOF_NONE + (unsigned)delivered->level]++;
+}
+
 static void apply(struct keeper *keeper, const struct job *job, struct store_recipient *row,
                   const struct ipc_delivered *delivered, const struct ipc_result *result,
                   enum domain_tls before)
@@ -223,6 +237,7 @@ static void apply(struct keeper *keeper, const struct job *job, struct store_rec
 
     fill_evidence(delivered, result, &evidence);
     log_result(&job->deliver, delivered, result, outcome);
+    count_result(job, delivered, outcome);
     switch (outcome) {
     case OUTCOME_DELIVERED:
         on_delivered(keeper, job, row, &evidence, delivered->dsn);
@@ -349,6 +364,7 @@ static void give_up(struct keeper *keeper, const struct store_message *message,
                   &(struct ipc_result){.enhanced = S("4.4.7"),
                                        .reply = S("it could not be delivered in time")},
                   &evidence);
+    STAT_ADD(EXPIRED, 1);
     on_failed(keeper, &job, row, &evidence);
     results_settle(keeper, row);
 }

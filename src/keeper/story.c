@@ -41,17 +41,28 @@ const struct event_words *event_words(unsigned kind)
     return kind > EVENT_NONE && kind < EVENT_KIND_COUNT ? &words[kind] : NULL;
 }
 
+static void count(enum event_kind kind)
+{
+    if (kind == EVENT_NOTICE_ACCEPTED)
+        STAT_ADD(PORTAL_COPIES, 1);
+    else if (kind == EVENT_NOTIFIED)
+        STAT_ADD(PORTAL_NOTIFIED, 1);
+    else if (kind == EVENT_WRONG)
+        STAT_ADD(PORTAL_WRONG, 1);
+}
+
 void story_tell(struct keeper *keeper, uint64_t message, int64_t number, enum event_kind kind,
-                const struct slice *texts, size_t count)
+                const struct slice *texts, size_t text_count)
 {
     struct store_event event = {.message = message,
                                 .id = keeper_next_id(keeper),
                                 .number = number,
                                 .kind = (unsigned)kind,
-                                .text_count = count};
+                                .text_count = text_count};
 
-    must(count <= EVENT_TEXTS_MAX);
-    for (size_t i = 0; i < count; i++)
+    must(text_count <= EVENT_TEXTS_MAX);
+    count(kind);
+    for (size_t i = 0; i < text_count; i++)
         event.texts[i] = texts[i];
     store_event_put(keeper->store, &event);
 }

@@ -2,7 +2,9 @@
 #include "net/resolver.h"
 
 #include "base/list.h"
+#include "base/log.h"
 #include "base/map.h"
+#include "base/stats.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +49,7 @@ struct ticket {
 struct ask {
     struct resolver *resolver;
     uint64_t id;
-    int64_t deadline_ms;
+    int64_t deadline_ms, began_us;
     struct loop_timer *timer; /* the time-out; then the turn in which the answer is given */
     resolver_mx_fn *mx_fn;    /* one of the two */
     resolver_address_fn *address_fn;
@@ -378,6 +380,15 @@ static void give_up_waiting(struct ask *ask)
         }
 }
 
+static void measure(const struct ask *ask)
+{
+    int64_t took_us = stats_now_us() - ask->began_us;
+
+    STAT_MEASURE(DNS, took_us);
+    STAT_ADD(DNS_FAILED, ask->questions[0].outcome == RESOLVER_TRY_LATER ? 1 : 0);
+    log_slow("DNS look-up", took_us);
+}
+
 /* The time-out, or the turn after something was answered (then less than the time-out has passed). */
 static void on_ask_timer(void *context)
 {
@@ -399,6 +410,7 @@ static void on_ask_timer(void *context)
     if (!is_done)
         return;
     map_take(&ask->resolver->asks, ask->id);
+    measure(ask);
     if (ask->mx_fn != NULL)
         answer_mx(ask);
     else
@@ -418,6 +430,7 @@ static struct ask *ask_new(struct resolver *resolver, const char *name_cstr, voi
     ask->resolver = resolver;
     ask->id = ++resolver->last_id;
     ask->context = context;
+    ask->began_us = stats_now_us();
     ask->deadline_ms = loop_now_ms() + resolver->timeout_ms;
     ask->timer = loop_timer_new(resolver->loop, on_ask_timer, ask);
     /* A name that cannot exist stays "" and is answered NO_DOMAIN without asking anybody. */

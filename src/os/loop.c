@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "os/loop.h"
 
+#include "base/log.h"
+#include "base/stats.h"
+
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
@@ -9,9 +12,12 @@
 struct loop {
     struct event_base *base;
     struct list leftovers;
+    bool is_stopped;
+    int64_t turn_began_us; /* when its first callback was called; 0: none was */
 };
 
 struct loop_watch {
+    struct loop *loop;
     struct event read_event, write_event;
     struct event
         kick; /* stands for a call that was asked for, not for the descriptor's state */
@@ -22,6 +28,7 @@ struct loop_watch {
 };
 
 struct loop_timer {
+    struct loop *loop;
     struct event event;
     loop_timer_fn *fn;
     void *context;
@@ -74,19 +81,44 @@ void loop_leftover_remove(struct loop_leftover *leftover)
     list_remove(&leftover->link);
 }
 
+/* How long whoever came last in this turn has waited for all the others. */
+static void begin_turn(struct loop *loop)
+{
+    if (loop->turn_began_us == 0)
+        loop->turn_began_us = stats_now_us();
+}
+
+static void end_turn(struct loop *loop)
+{
+    int64_t took_us;
+
+    if (loop->turn_began_us == 0)
+        return;
+    took_us = stats_now_us() - loop->turn_began_us;
+    loop->turn_began_us = 0;
+    STAT_MEASURE(LOOP_TURN, took_us);
+    log_slow("loop turn", took_us);
+}
+
 void loop_run(struct loop *loop)
 {
-    must(event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY) >= 0);
+    loop->is_stopped = false;
+    while (!loop->is_stopped) {
+        must(event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) >= 0);
+        end_turn(loop);
+    }
 }
 
 void loop_stop(struct loop *loop)
 {
+    loop->is_stopped = true;
     event_base_loopbreak(loop->base);
 }
 
 void loop_run_once(struct loop *loop)
 {
     must(event_base_loop(loop->base, EVLOOP_NONBLOCK) >= 0);
+    end_turn(loop);
 }
 
 struct event_base *loop_event_base(struct loop *loop)
@@ -119,6 +151,7 @@ static void on_watch(evutil_socket_t fd, short what, void *argument)
         ((what & EV_READ) != 0 ? LOOP_READ : 0) | ((what & EV_WRITE) != 0 ? LOOP_WRITE : 0);
 
     (void)fd;
+    begin_turn(watch->loop);
     watch->fn(watch->context, ready);
 }
 
@@ -135,6 +168,7 @@ static void on_kick(evutil_socket_t fd, short what, void *argument)
     (void)fd;
     (void)what;
     watch->kick_ready = 0;
+    begin_turn(watch->loop);
     watch->fn(watch->context, ready);
 }
 
@@ -143,6 +177,7 @@ struct loop_watch *loop_watch_new(struct loop *loop, int fd, loop_watch_fn *fn, 
     struct loop_watch *watch = calloc(1, sizeof *watch);
 
     must(watch != NULL);
+    watch->loop = loop;
     watch->fn = fn;
     watch->context = context;
     must(event_assign(&watch->read_event, loop->base, fd, EV_READ | EV_PERSIST, on_watch,
@@ -194,6 +229,7 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 
     (void)fd;
     (void)what;
+    begin_turn(timer->loop);
     timer->fn(timer->context);
 }
 
@@ -202,6 +238,7 @@ struct loop_timer *loop_timer_new(struct loop *loop, loop_timer_fn *fn, void *co
     struct loop_timer *timer = calloc(1, sizeof *timer);
 
     must(timer != NULL);
+    timer->loop = loop;
     timer->fn = fn;
     timer->context = context;
     must(evtimer_assign(&timer->event, loop->base, on_timer, timer) == 0);

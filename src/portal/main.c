@@ -3,6 +3,8 @@
 #include "portal/portal.h"
 
 #include "base/log.h"
+#include "base/stats.h"
+#include "crypto/certificate.h"
 #include "role/role.h"
 
 #include <fcntl.h>
@@ -14,6 +16,7 @@ struct portal_process {
     struct portal *portal;
     struct role *role;
     int copies_fd, queue_fd;
+    int64_t certificate_ends_s; /* unix seconds */
 };
 
 static bool ask_keeper(void *context, enum ipc_type type, const void *message)
@@ -44,6 +47,7 @@ static bool on_configure(struct role *role, bool is_first, struct err *err)
                                      .ask = ask_keeper,
                                      .context = process};
 
+    process->certificate_ends_s = certificate_end(role->settings->portal.certificate.bytes);
     if (!is_first)
         return portal_reload(process->portal, role->settings, role->certificate, err);
     process->role = role;
@@ -84,6 +88,14 @@ static void on_keeper_lost(struct role *role)
     portal_free(&process->portal);
 }
 
+static void on_report(struct role *role)
+{
+    struct portal_process *process = role->context;
+
+    STAT_SET(PORTAL_CONNECTIONS, portal_connection_count(process->portal));
+    STAT_SET(PORTAL_CERTIFICATE_ENDS, process->certificate_ends_s);
+}
+
 static void on_end(struct role *role)
 {
     struct portal_process *process = role->context;
@@ -103,6 +115,7 @@ int portal_main(unsigned index)
         .on_drain = on_drain,
         .on_keeper_lost = on_keeper_lost,
         .on_end = on_end,
+        .on_report = on_report,
     };
     struct portal_process process = {.copies_fd = -1, .queue_fd = -1};
 

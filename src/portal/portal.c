@@ -297,3 +297,8 @@ void portal_free(struct portal **portal_at)
     free(portal);
     *portal_at = NULL;
 }
+
+size_t portal_connection_count(const struct portal *portal)
+{
+    return portal == NULL ? 0 : httpd_connection_count(portal->httpd);
+}

@@ -43,4 +43,7 @@ void portal_drain(struct portal *portal, void (*on_idle)(void *context), void *c
 /* Whoever waits is told to come back. */
 void portal_free(struct portal **portal);
 
+/* Readers' connections now. NULL: none. */
+size_t portal_connection_count(const struct portal *portal);
+
 #endif

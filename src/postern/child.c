@@ -67,7 +67,9 @@ bool child_start(struct child *child, const char *program_cstr, const struct pre
             close(keeper[0]);
         return false;
     }
-    child->started_ms = loop_now_ms();
+    child->started_ms = child->heard_ms = loop_now_ms();
+    child->started_unix_ms = clock_unix_ms();
+    child->starts++;
     child->is_ready = child->has_ended = false;
     *channel_fd_out = channel[0];
     *keeper_fd_out = keeper[0];

@@ -19,6 +19,9 @@ struct child {
     struct loop_timer *restart;
     int64_t started_ms;
     unsigned young_deaths; /* in a row */
+    unsigned starts;
+    int64_t started_unix_ms;
+    int64_t heard_ms; /* the keeper's last sign of life, loop clock */
     bool is_ready;
     bool has_ended; /* collected; its last messages may still wait in the channel */
     int status;     /* has_ended: how, as waitpid says */

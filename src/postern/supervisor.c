@@ -4,6 +4,7 @@
 #include "os/process.h"
 #include "postern/child.h"
 #include "postern/inspect.h"
+#include "role/report.h"
 #include "role/role.h"
 
 #include <signal.h>
@@ -16,6 +17,9 @@ enum {
     CHILDREN_MAX = 80,
     PATH_SIZE = 4096,
     DRAIN_LIMIT_MS = 10000,
+    WATCH_MS = 2000,
+    WATCH_LATE_MS = 5000,
+    CENSUS_MAX_BYTES = 64 << 10,
     END_LIMIT_MS = 3000,  /* roles that lost the keeper have this long to go */
     YOUNG_DEATHS_MAX = 4, /* before the first time that all were ready: give up then */
 };
@@ -31,7 +35,10 @@ struct supervisor {
     struct child children[CHILDREN_MAX]; /* the keeper is the first */
     size_t child_count;
     struct loop_signal *signals[4];
-    struct loop_timer *end_limit;
+    struct loop_timer *end_limit, *watch;
+    int64_t watched_ms;   /* loop clock */
+    struct report report; /* what we use ourselves */
+    struct buffer census;
     bool has_served;  /* all were ready once */
     bool is_draining; /* told to end */
     bool is_keeper_draining;
@@ -39,6 +46,7 @@ struct supervisor {
 };
 
 static void start_child(struct child *child);
+static void send_census(struct supervisor *supervisor);
 static void on_child_end(struct child *child);
 
 static void text_free(struct slice *text)
@@ -117,6 +125,7 @@ static void on_ready(struct child *child, const struct ipc_ready *ready)
     if (child->is_ready)
         return; /* a reload */
     child->is_ready = true;
+    child->heard_ms = loop_now_ms();
     if (child->kind == ROLE_KEEPER) {
         uint8_t *copy = malloc(ready->certificate.len + 1);
 
@@ -129,6 +138,92 @@ static void on_ready(struct child *child, const struct ipc_ready *ready)
             start_child(&supervisor->children[i]);
     }
     note_when_all_serve(supervisor);
+    send_census(supervisor);
+}
+
+/* ---- signs of life ---- */
+
+static bool append_member(struct buffer *list, struct ipc_member member)
+{
+    return ipc_list_append(list, IPC_MEMBER, &member);
+}
+
+/* The keeper tells operators; it is the only one who hears of everybody. */
+static void send_census(struct supervisor *supervisor)
+{
+    struct child *keeper = &supervisor->children[0];
+    const struct usage *usage = &supervisor->report.usage;
+    struct ipc_census census;
+    bool fits;
+
+    if (keeper->channel == NULL || !keeper->is_ready)
+        return;
+    buffer_clear(&supervisor->census);
+    fits = append_member(&supervisor->census,
+                         (struct ipc_member){.role = ROLE_SUPERVISOR,
+                                             .pid = (uint64_t)getpid(),
+                                             .started_ms = supervisor->report.started_ms,
+                                             .cpu_us = usage->cpu_us,
+                                             .rss_bytes = usage->rss_bytes,
+                                             .pss_bytes = usage->pss_bytes,
+                                             .descriptors = usage->descriptors});
+    for (size_t i = 0; i < supervisor->child_count && fits; i++) {
+        const struct child *child = &supervisor->children[i];
+
+        fits = append_member(
+            &supervisor->census,
+            (struct ipc_member){.role = child->kind,
+                                .index = child->index,
+                                .pid = (uint64_t)child->pid,
+                                .restarts = child->starts > 0 ? child->starts - 1 : 0,
+                                .started_ms = child->started_unix_ms});
+    }
+    census.members = buffer_view(&supervisor->census);
+    if (fits && !ipc_send(keeper->channel, IPC_CENSUS, &census))
+        child_log(LOG_WARN, "supervisor.keeper_does_not_read", keeper, "");
+}
+
+static void end_silent(struct child *child, int64_t silent_ms)
+{
+    char detail_cstr[64];
+
+    (void)snprintf(detail_cstr, sizeof detail_cstr, "no sign of life for %lld ms",
+                   (long long)silent_ms);
+    child_log(LOG_ERROR, "supervisor.role_silent", child, detail_cstr);
+    (void)kill(child->pid, SIGKILL); /* its end is noticed like any other */
+}
+
+static void on_silent(struct supervisor *supervisor, const struct ipc_silent *silent)
+{
+    for (size_t i = 1; i < supervisor->child_count; i++) {
+        struct child *child = &supervisor->children[i];
+
+        /* Its successor has done nothing. */
+        if (child->kind == silent->role && child->index == silent->index && child->pid > 0 &&
+            !child->has_ended && !supervisor->is_draining &&
+            (silent->pid == 0 || silent->pid == (uint64_t)child->pid))
+            end_silent(child, silent->silent_ms);
+    }
+}
+
+static void on_watch(void *context)
+{
+    struct supervisor *supervisor = context;
+    struct child *keeper = &supervisor->children[0];
+    int64_t now_ms = loop_now_ms();
+    bool was_away = now_ms - supervisor->watched_ms > WATCH_LATE_MS;
+
+    supervisor->watched_ms = now_ms;
+    if (was_away) /* then its signs of life wait to be read */
+        keeper->heard_ms = now_ms;
+    if (keeper->is_ready && keeper->pid > 0 && !keeper->has_ended && !supervisor->is_draining &&
+        now_ms - keeper->heard_ms > supervisor->settings->watchdog_ms) {
+        end_silent(keeper, now_ms - keeper->heard_ms);
+        keeper->heard_ms = now_ms;
+    }
+    report_look(&supervisor->report);
+    send_census(supervisor);
+    loop_timer_set(supervisor->watch, WATCH_MS);
 }
 
 static void on_message(void *context, struct ipc_channel *channel, enum ipc_type type,
@@ -139,6 +234,10 @@ static void on_message(void *context, struct ipc_channel *channel, enum ipc_type
     (void)channel;
     if (type == IPC_READY)
         on_ready(child, &message->ready);
+    else if (type == IPC_PULSE && child->kind == ROLE_KEEPER)
+        child->heard_ms = loop_now_ms();
+    else if (type == IPC_SILENT && child->kind == ROLE_KEEPER)
+        on_silent(child->supervisor, &message->silent);
     else
         child_log(LOG_ERROR, "supervisor.unexpected_message", child, ipc_type_name(type));
 }
@@ -382,6 +481,7 @@ static void on_reload_signal(void *context, int number)
     supervisor->settings = fresh;
     supervisor->text = text;
     log_open("supervisor", fresh->log_level);
+    log_style(fresh->log_format, fresh->log_slow_ms);
     for (size_t i = 0; i < supervisor->child_count; i++) {
         struct child *child = &supervisor->children[i];
 
@@ -423,6 +523,9 @@ static void begin(struct supervisor *supervisor)
         supervisor->signals[i] =
             loop_signal_new(supervisor->loop, signals[i].number, signals[i].fn, supervisor);
     supervisor->end_limit = loop_timer_new(supervisor->loop, on_end_limit, supervisor);
+    supervisor->watch = loop_timer_new(supervisor->loop, on_watch, supervisor);
+    supervisor->watched_ms = loop_now_ms();
+    loop_timer_set(supervisor->watch, WATCH_MS);
     add_children(supervisor, ROLE_KEEPER, 1);
     add_children(supervisor, ROLE_SCRIBE, settings->scribe_processes);
     add_children(supervisor, ROLE_COURIER, settings->courier_processes);
@@ -442,6 +545,9 @@ static void end(struct supervisor *supervisor)
     for (size_t i = 0; i < COUNT_OF(supervisor->signals); i++)
         loop_signal_free(&supervisor->signals[i]);
     loop_timer_free(&supervisor->end_limit);
+    loop_timer_free(&supervisor->watch);
+    report_close(&supervisor->report);
+    buffer_deinit(&supervisor->census);
     loop_free(&supervisor->loop);
     prepared_close(&supervisor->prepared, supervisor->settings);
     settings_unref(&supervisor->settings);
@@ -471,7 +577,10 @@ int supervisor_run(const char *settings_path_cstr, const char *program_cstr)
         return EXIT_FAILURE;
     }
     log_open("supervisor", supervisor.settings->log_level);
+    log_style(supervisor.settings->log_format, supervisor.settings->log_slow_ms);
     supervisor.loop = loop_new();
+    report_open(&supervisor.report);
+    buffer_init(&supervisor.census, CENSUS_MAX_BYTES);
     begin(&supervisor);
     loop_run(supervisor.loop);
     LOG(LOG_INFO, "supervisor.ended", log_i64("exit_code", supervisor.exit_code));

@@ -2,6 +2,7 @@
 #include "role/role.h"
 
 #include "role/confine.h"
+#include "role/report.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -15,7 +16,8 @@ enum { PATH_SIZE = 4096, LAST_WORDS_MS = 500, LINGER_MS = 30, EXIT_KEEPER_LOST =
 struct process {
     struct role role;
     const struct role_hooks *hooks;
-    struct loop_timer *drain_limit;
+    struct loop_timer *drain_limit, *report_timer;
+    struct report report;
     bool is_configured;
     bool is_finished; /* role_finished was called */
     int exit_code;
@@ -96,6 +98,30 @@ static void on_keeper_closed(void *context, struct ipc_channel *channel, const s
     loop_stop(process->role.loop);
 }
 
+/* ---- signs of life ---- */
+
+/* Nobody but the supervisor watches the keeper. One that does not read will notice the silence. */
+static void send_pulse(struct process *process)
+{
+    struct ipc_pulse pulse = {.pid = (uint64_t)getpid()};
+
+    (void)!ipc_send(process->role.supervisor, IPC_PULSE, &pulse);
+}
+
+static void on_report(void *context)
+{
+    struct process *process = context;
+
+    report_look(&process->report);
+    if (process->hooks->on_report != NULL)
+        process->hooks->on_report(&process->role);
+    if (process->role.keeper != NULL)
+        report_send(&process->report, process->role.keeper);
+    else
+        send_pulse(process);
+    loop_timer_set(process->report_timer, REPORT_EVERY_MS);
+}
+
 /* ---- configure ---- */
 
 static void answer_ready(struct process *process, const struct err *problem)
@@ -137,6 +163,7 @@ static bool configure(struct process *process, const struct ipc_configure *messa
     done = put_files(fresh, message->files, err);
     if (done) {
         log_open(process->name_cstr, fresh->log_level);
+        log_style(fresh->log_format, fresh->log_slow_ms);
         if (role->kind != ROLE_KEEPER)
             role_set_certificate(role, message->certificate);
         role->settings = fresh;
@@ -160,6 +187,8 @@ static void on_configure(struct process *process, const struct ipc_configure *me
             ipc_channel_new(role->loop, ROLE_FD_KEEPER, process->hooks->on_keeper_message,
                             on_keeper_closed, role);
     if (configure(process, message, &err)) {
+        if (!process->is_configured)
+            on_report(process);
         process->is_configured = true;
         answer_ready(process, NULL);
         return;
@@ -222,6 +251,8 @@ static void on_supervisor_message(void *context, struct ipc_channel *channel,
         on_drain(process, &message->drain);
     else if (type == IPC_ATTACH)
         on_attach(process, &message->attach);
+    else if (type == IPC_CENSUS && process->hooks->on_census != NULL && process->is_configured)
+        process->hooks->on_census(&process->role, message->census.members);
     else
         LOG(LOG_ERROR, "role.unexpected_message", log_cstr("type", ipc_type_name(type)));
 }
@@ -260,13 +291,17 @@ static void end(struct process *process)
     settings_unref(&role->settings);
     free((void *)(uintptr_t)role->certificate.at);
     loop_timer_free(&process->drain_limit);
+    loop_timer_free(&process->report_timer);
+    report_close(&process->report);
     loop_free(&role->loop);
 }
 
 int role_run(enum ipc_role kind, unsigned index, const struct role_hooks *hooks, void *context)
 {
-    struct process process = {.role = {.kind = kind, .index = index, .context = context},
-                              .hooks = hooks};
+    static struct process process; /* there is one in a process; too large for a stack */
+
+    process = (struct process){.role = {.kind = kind, .index = index, .context = context},
+                               .hooks = hooks};
 
     if (index < rows[kind].makers && rows[kind].makers > 1)
         (void)snprintf(process.name_cstr, sizeof process.name_cstr, "%s-%u", role_name(kind),
@@ -276,6 +311,9 @@ int role_run(enum ipc_role kind, unsigned index, const struct role_hooks *hooks,
     log_open(process.name_cstr, LOG_INFO);
     ignore_signals();
     process.role.loop = loop_new();
+    report_open(&process.report);
+    process.role.usage = &process.report.usage;
+    process.report_timer = loop_timer_new(process.role.loop, on_report, &process);
     process.drain_limit = loop_timer_new(process.role.loop, on_drain_limit, &process);
     process.role.supervisor =
         ipc_channel_new(process.role.loop, ROLE_FD_SUPERVISOR, on_supervisor_message,

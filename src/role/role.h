@@ -13,6 +13,7 @@
 #define ROLE_ROLE_H
 
 #include "ipc/channel.h"
+#include "os/usage.h"
 #include "settings/settings.h"
 
 enum { ROLE_FD_SUPERVISOR = 3, ROLE_FD_KEEPER = 4, ROLE_FD_LISTENERS = 5 };
@@ -25,6 +26,7 @@ struct role {
     struct slice
         certificate; /* DER of the keeper's certificate, for sealing (empty in the keeper) */
     struct ipc_channel *supervisor, *keeper; /* keeper: NULL in the keeper */
+    const struct usage *usage;               /* this process's, looked at every second */
     bool is_draining;
     void *context; /* given to role_run */
 };
@@ -48,6 +50,10 @@ struct role_hooks {
     void (*on_end)(struct role *role);
     /* In the keeper: a new channel to another role (owned by the hook). Else NULL. */
     void (*on_attach)(struct role *role, enum ipc_role kind, unsigned index, int fd);
+    /* Every second, before a report leaves: set the gauges of base/stats.h. NULL: there are none. */
+    void (*on_report)(struct role *role);
+    /* In the keeper: who runs (items: ipc_member). Else NULL. */
+    void (*on_census)(struct role *role, struct slice members);
 };
 
 /* Run the role to its end; the process's exit code. */

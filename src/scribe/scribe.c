@@ -2,6 +2,7 @@
 #include "scribe/scribe.h"
 
 #include "base/log.h"
+#include "base/stats.h"
 #include "scribe/internal.h"
 
 #include <fcntl.h>
@@ -114,8 +115,30 @@ void scribe_tick(struct scribe *scribe, int64_t now_ms)
     spool_writer_tick(scribe->portal, now_ms);
 }
 
+static void count(enum ipc_type type, const void *message)
+{
+    bool done = true;
+
+    if (type == IPC_SIGNATURE) {
+        const struct ipc_signature *answer = message;
+
+        done = answer->ok;
+        STAT_ADD(SCRIBE_SIGNATURES, done && answer->prefix.len > 0 ? 1 : 0);
+    } else if (type == IPC_PORTAL_COPY_MADE) {
+        done = ((const struct ipc_portal_copy_made *)message)->ok;
+        STAT_ADD(SCRIBE_COPIES, done ? 1 : 0);
+    } else if (type == IPC_MAIL_MADE) {
+        done = ((const struct ipc_mail_made *)message)->ok;
+        STAT_ADD(SCRIBE_MAILS, done ? 1 : 0);
+    } else {
+        STAT_ADD(SCRIBE_PROOFS, 1);
+    }
+    STAT_ADD(SCRIBE_FAILED, done ? 0 : 1);
+}
+
 void scribe__answer(struct scribe *scribe, enum ipc_type type, const void *message)
 {
+    count(type, message);
     scribe->options.answer(scribe->options.context, type, message);
 }
 
@@ -149,6 +172,14 @@ void scribe__begin(struct scribe *scribe, struct piecework *work)
     scribe->piece_count++;
 }
 
+static void measure(int64_t began_us)
+{
+    int64_t took_us = stats_now_us() - began_us;
+
+    STAT_MEASURE(SCRIBE_JOB, took_us);
+    log_slow("scribe job", took_us);
+}
+
 /* Give a question that waited its answer, or begin the work on it. */
 static void do_first(struct scribe *scribe, struct slow_queue *queue)
 {
@@ -156,9 +187,11 @@ static void do_first(struct scribe *scribe, struct slow_queue *queue)
     union ipc_any message;
     enum ipc_type type;
     struct err err;
+    int64_t began_us;
     size_t len;
 
     queue->count--;
+    began_us = stats_now_us();
     must(ipc_unpack(buffer_view(&job->frame), &type, &message, &len, &err) == PROGRESS_DONE);
     if (type == IPC_PASSWORD_VERIFY)
         scribe__password_verify(scribe, &message.password_verify);
@@ -168,6 +201,7 @@ static void do_first(struct scribe *scribe, struct slow_queue *queue)
         scribe__sign(scribe, &message.sign);
     else
         scribe__make_portal_copy(scribe, &message.make_portal_copy);
+    measure(began_us);
     explicit_bzero(&message, sizeof message);
     job_free(job);
 }
@@ -180,10 +214,13 @@ static void do_piece(struct scribe *scribe)
     if (link != NULL) {
         struct piecework *work = LIST_ELEMENT(link, struct piecework, link);
 
+        int64_t began_us = stats_now_us();
+
         list_remove(link);
         list_push_back(&scribe->pieces, link);
         if (work->step(scribe, work, PIECE_BYTES))
             piece_end(scribe, work);
+        measure(began_us);
     }
     if (scribe->piece_count < PIECEWORK_MAX && scribe->large.count > 0)
         do_first(scribe, &scribe->large);
@@ -257,6 +294,9 @@ static void on_copy(struct scribe *scribe, const union ipc_any *message)
 
 void scribe_on_message(struct scribe *scribe, enum ipc_type type, const union ipc_any *message)
 {
+    int64_t began_us = stats_now_us();
+    size_t before = scribe->people.count + scribe->copies.count + scribe->large.count;
+
     if (type == IPC_SIGN)
         on_sign(scribe, message);
     else if (type == IPC_MAKE_MAIL)
@@ -267,4 +307,7 @@ void scribe_on_message(struct scribe *scribe, enum ipc_type type, const union ip
         on_copy(scribe, message);
     else
         LOG(LOG_ERROR, "scribe.unexpected_message", log_cstr("type", ipc_type_name(type)));
+    /* What was put off is measured when it is done. */
+    if (scribe->people.count + scribe->copies.count + scribe->large.count == before)
+        measure(began_us);
 }

@@ -70,6 +70,7 @@ bool settings_complete(struct settings *settings, struct arena *memory)
     settings->portal_processes =
         default_count(settings->portal_processes, cores / 2, PORTAL_PROCESSES_MAX);
     settings->portal.enabled = settings->portal.url_cstr[0] != 0;
+    settings->metrics.enabled = settings->metrics.address_len != 0;
     for (size_t i = 0; i < settings->user_count; i++) {
         struct settings_user *user = &settings->users[i];
 

@@ -178,6 +178,13 @@ struct settings_portal {
     int64_t session_ms;   /* reading session, default 30 min */
 };
 
+/* For monitoring, plain HTTP: /metrics, /health, /ready. */
+struct settings_metrics {
+    bool enabled;
+    struct sockaddr_storage address;
+    socklen_t address_len; /* 0 = off */
+};
+
 struct arena;
 
 struct settings {
@@ -192,6 +199,9 @@ struct settings {
     struct settings_file tls_certificate, tls_key; /* smtpd only */
     struct settings_file trusted_roots;            /* courier; default the system's bundle */
     enum log_level log_level;
+    enum log_format log_format;
+    int64_t log_slow_ms; /* operations that take longer are logged; default 500 ms */
+    int64_t watchdog_ms; /* roles silent for longer are ended and started anew; default 1 min */
     unsigned smtpd_processes, courier_processes, scribe_processes,
         portal_processes;  /* default: cores, but scribe/portal 1 per 2 */
     bool hold_all;         /* accept and keep, deliver nothing (default false) */
@@ -200,6 +210,7 @@ struct settings {
     struct settings_delivery delivery;
     struct settings_resolver resolver;
     struct settings_portal portal;
+    struct settings_metrics metrics;
     struct settings_listener *listeners;
     size_t listener_count;
     struct settings_account *accounts;

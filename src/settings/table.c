@@ -12,6 +12,7 @@
 /* One row a line: aligned by hand, so that the table can be read as a table. */
 /* clang-format off */
 static const char *const log_words[] = {"debug", "info", "warn", "error", NULL};
+static const char *const format_words[] = {"json", "text", NULL};
 static const char *const listener_words[] = {"submission", "submissions", "mx", NULL};
 static const char *const mode_words[] = {"inherit", "none", "opportunistic", "forced", "exclusive", "try", NULL};
 static const char *const level_words[] = {"none", "encrypted", "verified", "dane", NULL};
@@ -149,6 +150,12 @@ static const struct settings_row portal_rows[] = {
 };
 #undef STRUCT
 
+#define STRUCT settings_metrics
+static const struct settings_row metrics_rows[] = {
+    {"address", VALUE_ADDRESS, AT(address), AT(address_len), "", 0, 0, NULL},
+};
+#undef STRUCT
+
 #define STRUCT settings
 static const struct settings_row root_rows[] = {
     {"hostname",          VALUE_DOMAIN,   AT(hostname_cstr),     0, "",        0, 0,   NULL},
@@ -160,6 +167,9 @@ static const struct settings_row root_rows[] = {
     {"tls_key",           VALUE_FILE,     AT(tls_key),           0, "",        0, 0,   NULL},
     {"trusted_roots",     VALUE_FILE,     AT(trusted_roots),     0, "/etc/ssl/certs/ca-certificates.crt", 0, 0, NULL},
     {"log_level",         VALUE_WORD,     AT(log_level),         0, "info",    0, 0,   log_words},
+    {"log_format",        VALUE_WORD,     AT(log_format),        0, "json",    0, 0,   format_words},
+    {"log_slow",          VALUE_DURATION, AT(log_slow_ms),       0, "500ms",   1, HOUR_MS, NULL},
+    {"watchdog",          VALUE_DURATION, AT(watchdog_ms),       0, "1m",      2 * SECOND_MS, HOUR_MS, NULL},
     {"smtpd_processes",   VALUE_COUNT,    AT(smtpd_processes),   0, "0",       0, 24,  NULL},
     {"courier_processes", VALUE_COUNT,    AT(courier_processes), 0, "0",       0, 14,  NULL},
     {"scribe_processes",  VALUE_COUNT,    AT(scribe_processes),  0, "0",       0, 16,  NULL},
@@ -182,6 +192,7 @@ static const struct settings_section root_inner[] = {
     {"delivery", false, AT(delivery), 0, sizeof(struct settings_delivery), 0, VALUE_TEXT, ROWS(delivery_rows), NULL, 0},
     {"resolver", false, AT(resolver), 0, sizeof(struct settings_resolver), 0, VALUE_TEXT, ROWS(resolver_rows), NULL, 0},
     {"portal", false, AT(portal), 0, sizeof(struct settings_portal), 0, VALUE_TEXT, ROWS(portal_rows), NULL, 0},
+    {"metrics", false, AT(metrics), 0, sizeof(struct settings_metrics), 0, VALUE_TEXT, ROWS(metrics_rows), NULL, 0},
 };
 
 const struct settings_section settings_root = {

@@ -5,6 +5,7 @@
 
 #include "base/encode.h"
 #include "base/log.h"
+#include "base/stats.h"
 
 #include <stdlib.h>
 
@@ -167,6 +168,12 @@ void auth_result(struct session *session, const struct ipc_auth_result *result)
         settings_account_find(session->settings, result->account);
     const struct settings_user *user = settings_user_find(session->settings, result->user);
 
+    if (result->ok)
+        STAT_ADD(SMTP_AUTH_OK, 1);
+    else if (result->problem)
+        STAT_ADD(SMTP_AUTH_PROBLEM, 1);
+    else
+        STAT_ADD(SMTP_AUTH_REFUSED, 1);
     if (session->is_gone)
         return;
     if (!result->ok && !result->problem) {

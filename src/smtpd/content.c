@@ -8,6 +8,7 @@
 #include "smtpd/session.h"
 
 #include "base/log.h"
+#include "base/stats.h"
 #include "smtpd/sender_rules.h"
 
 #include <string.h>
@@ -205,11 +206,29 @@ static void end_transaction(struct session *session)
     session->mode = MODE_COMMAND;
 }
 
+static void measure_answer(const struct session *session)
+{
+    int64_t ended_us = session->transaction->content.ended_us;
+
+    if (ended_us != 0) /* a chunk that is not the last may be refused as well */
+        STAT_MEASURE(SMTP_ANSWER, stats_now_us() - ended_us);
+}
+
+static void count_refusal(unsigned code)
+{
+    if (code < 500)
+        STAT_ADD(SMTP_REFUSED_LATER, 1);
+    else
+        STAT_ADD(SMTP_REFUSED_NEVER, 1);
+}
+
 static void answer_failure(struct session *session, const struct err *err)
 {
     struct err why = *err;
 
+    measure_answer(session);
     end_transaction(session);
+    count_refusal(why.smtp_code != 0 ? why.smtp_code : why.class == ERR_TEMP ? 451 : 550);
     LOG(LOG_INFO, "smtpd.refused", log_id("session", session->id),
         log_u64("code", why.smtp_code), log_cstr("why", why.text_cstr));
     session_reply_err(session, &why);
@@ -271,6 +290,7 @@ static void content_end(struct session *session)
     struct err err = {0};
 
     session->idle_commands = 0;
+    content->ended_us = stats_now_us();
     content_check_lines(session);
     if (!content->has_failed && !content->header_is_done) {
         /* No empty line: all of it is header. */
@@ -306,14 +326,19 @@ void accept_result(struct session *session, const struct ipc_accept_result *resu
     uint32_t count = session->transaction->count;
 
     id_write(message, id_cstr);
+    measure_answer(session);
     end_transaction(session);
     if (result->ok) {
+        STAT_ADD(SMTP_ACCEPTED, 1);
+        STAT_ADD(SMTP_RECIPIENTS, count);
+        STAT_ADD(SMTP_BYTES, bytes);
         LOG(LOG_INFO, "smtpd.accepted", log_id("session", session->id),
             log_id("message", message), log_u64("bytes", bytes), log_u64("recipients", count),
             log_u64("unheard", session->is_gone));
         session_reply(session, 250, "2.0.0", "Accepted as %s", id_cstr);
         return;
     }
+    count_refusal((unsigned)result->code);
     LOG(LOG_WARN, "smtpd.not_accepted", log_id("session", session->id),
         log_id("message", message), log_u64("code", result->code));
     if (result->code < 500)

@@ -2,6 +2,7 @@
 #include "smtpd/session.h"
 
 #include "base/log.h"
+#include "base/stats.h"
 #include "crypto/random.h"
 
 #include <netinet/in.h>
@@ -232,12 +233,14 @@ void smtpd_accept(struct smtpd *smtpd, int fd, const struct settings_listener *l
     client = client_need(smtpd, key);
     if (smtpd->session_count >= limits->sessions || smtpd->is_draining ||
         client->sessions >= limits->sessions_per_client) {
+        STAT_ADD(SMTP_TURNED_AWAY, 1);
         turn_away(fd, S("421 4.7.0 Too many connections; try again later\r\n"));
         client->sessions++;
         client_release(smtpd, key);
         return;
     }
     client->sessions++;
+    STAT_ADD(SMTP_CONNECTIONS, 1);
     session_start(smtpd, fd, listener, key);
 }
 

@@ -2,6 +2,7 @@
 #include "smtpd/session.h"
 
 #include "base/log.h"
+#include "base/stats.h"
 #include "format/smtp/reply.h"
 
 #include <stdio.h>
@@ -27,6 +28,7 @@ static void write_reply(struct session *session, unsigned code, const char *enha
     struct buffer reply;
     bool fits;
 
+    stats_add_class(STAT_SMTP_REPLIES_2XX, code);
     if (session->is_gone)
         return;
     buffer_init(&reply, OUT_RESERVE_BYTES);
@@ -272,10 +274,21 @@ static void on_input(void *context)
     session_run(context, false);
 }
 
+static void count_handshake(const struct session *session)
+{
+    struct tls_evidence evidence;
+
+    connection_evidence(session->connection, &evidence);
+    stats
+        .numbers[evidence.version == TLS_VERSION_1_3 ? STAT_SMTP_TLS_1_3 : STAT_SMTP_TLS_1_2]++;
+    STAT_ADD(SMTP_TLS_RESUMED, evidence.is_resumed ? 1 : 0);
+}
+
 static void on_tls(void *context)
 {
     struct session *session = context;
 
+    count_handshake(session);
     session->mode = MODE_COMMAND;
     if (session->kind == LISTENER_SUBMISSIONS)
         session_reply(session, 220, "", "%s ESMTP Postern", session->settings->hostname_cstr);
@@ -292,6 +305,7 @@ static void on_timeout(void *context)
         return;
     }
     if (session->mode == MODE_HANDSHAKE) {
+        STAT_ADD(SMTP_TLS_FAILED, 1);
         session_free(session);
         return;
     }
@@ -308,6 +322,7 @@ static void on_closed(void *context, const struct err *why)
 {
     struct session *session = context;
 
+    STAT_ADD(SMTP_TLS_FAILED, session->mode == MODE_HANDSHAKE ? 1 : 0);
     if (why->class != ERR_NONE && session->mode == MODE_HANDSHAKE)
         LOG(LOG_INFO, "smtpd.handshake_failed", log_id("session", session->id),
             log_cstr("why", why->text_cstr));

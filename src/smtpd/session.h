@@ -59,6 +59,7 @@ struct content {
     struct smtp_dots dots;
     struct buffer header; /* the header so far, while it is not whole */
     size_t searched;      /* bytes of it already searched for its end */
+    int64_t ended_us;     /* stats_now_us clock */
     bool header_is_done;
     bool has_failed; /* read on to the end, then answer failure */
     struct err failure;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The role: sockets from the supervisor, sessions of server.c, questions to the keeper. */
 #include "base/log.h"
+#include "base/stats.h"
+#include "crypto/certificate.h"
 #include "net/listener.h"
 #include "role/role.h"
 #include "smtpd/server.h"
@@ -25,6 +27,7 @@ struct smtpd_role {
     struct smtpd *server;
     struct door *doors;
     size_t door_count;
+    int64_t certificate_ends_s; /* unix seconds, 0 = there is none */
 };
 
 static void on_connection(void *context, int fd, const struct sockaddr *peer)
@@ -82,6 +85,7 @@ static bool on_configure(struct role *role, bool is_first, struct err *err)
         return false;
     if (!smtpd_configure(own->server, role->settings, err))
         return false;
+    own->certificate_ends_s = certificate_end(role->settings->tls_certificate.bytes);
     if (is_first)
         open_doors(role, own);
     return true;
@@ -117,6 +121,14 @@ static void on_drain(struct role *role)
     smtpd_drain(own->server, on_drained, role);
 }
 
+static void on_report(struct role *role)
+{
+    struct smtpd_role *own = role->context;
+
+    STAT_SET(SMTP_SESSIONS, smtpd_session_count(own->server));
+    STAT_SET(SMTP_CERTIFICATE_ENDS, own->certificate_ends_s);
+}
+
 static void on_keeper_lost(struct role *role)
 {
     struct smtpd_role *own = role->context;
@@ -146,6 +158,7 @@ int smtpd_main(unsigned index)
         .on_drain = on_drain,
         .on_keeper_lost = on_keeper_lost,
         .on_end = on_end,
+        .on_report = on_report,
     };
     struct smtpd_role own = {0};
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "spool/syncer.h"
 
+#include "base/log.h"
 #include "base/map.h"
+#include "base/stats.h"
 #include "spool/internal.h"
 
 #include <errno.h>
@@ -106,6 +108,18 @@ static bool open_segment(struct spool_syncer *syncer, struct synced *place, uint
     return true;
 }
 
+static int sync_measured(int fd)
+{
+    int64_t began_us = stats_now_us(), took_us;
+    int got = fdatasync(fd), error = errno;
+
+    took_us = stats_now_us() - began_us;
+    STAT_MEASURE(KEEPER_SYNC, took_us);
+    log_slow("segment sync", took_us);
+    errno = error;
+    return got;
+}
+
 /* Put all that the file has now on disk. */
 static bool sync_now(struct spool_syncer *syncer, struct synced *place, struct err *err)
 {
@@ -115,7 +129,7 @@ static bool sync_now(struct spool_syncer *syncer, struct synced *place, struct e
         return fail(err, "cannot look at a segment", errno);
     if (status.st_nlink == 0)
         return fail(err, "a segment was removed", ENOENT);
-    if (fdatasync(place->fd) != 0)
+    if (sync_measured(place->fd) != 0)
         return condemn(syncer, place->segment, err, errno);
     place->bytes = (uint64_t)status.st_size;
     return true;

@@ -2,6 +2,7 @@
 #include "store/internal.h"
 
 #include "base/log.h"
+#include "base/stats.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -239,6 +240,16 @@ void store_rollback(struct store *store)
     store->is_troubled = false;
 }
 
+static void commit(struct store *store)
+{
+    int64_t began_us = stats_now_us(), took_us;
+
+    store__execute(store, "COMMIT");
+    took_us = stats_now_us() - began_us;
+    STAT_MEASURE(KEEPER_COMMIT, took_us);
+    log_slow("commit", took_us);
+}
+
 bool store_commit(struct store *store, struct err *err)
 {
     if (!store->is_open)
@@ -246,7 +257,7 @@ bool store_commit(struct store *store, struct err *err)
     if (!store->is_troubled)
         ledger_write(store);
     if (!store->is_troubled)
-        store__execute(store, "COMMIT");
+        commit(store);
     if (store->is_troubled) {
         *err = store->trouble;
         store_rollback(store);
@@ -266,11 +277,16 @@ bool store_is_troubled(const struct store *store, struct err *err_out)
 
 void store_checkpoint_if_due(struct store *store)
 {
+    int64_t began_us, took_us;
     int code;
 
     if (store->db == NULL || store->is_open || store->log_pages < CHECKPOINT_PAGES)
         return;
+    began_us = stats_now_us();
     code = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    took_us = stats_now_us() - began_us;
+    STAT_MEASURE(KEEPER_CHECKPOINT, took_us);
+    log_slow("checkpoint", took_us);
     if (code != SQLITE_OK)
         LOG(LOG_WARN, "store.checkpoint_failed", log_cstr("why", sqlite3_errstr(code)));
     store->log_pages = 0;
