@@ -5,11 +5,16 @@
 #include "os/process.h"
 
 #include <arpa/inet.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -102,6 +107,94 @@ static void test_start(void **state)
     assert_string_equal(how_cstr, "signal 9 (Killed)");
 }
 
+static unsigned capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    must(syscall(SYS_capget, &header, data) == 0);
+    return data[0].permitted | data[0].effective | data[0].inheritable;
+}
+
+/* As a service manager starts us: some user, with ports below 1024 lent. */
+static void be_lent_ports(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    data[0].permitted = data[0].effective = data[0].inheritable = 1U << CAP_NET_BIND_SERVICE;
+    must(prctl(PR_SET_KEEPCAPS, 1) == 0 && setresuid(65534, 65534, 65534) == 0);
+    must(syscall(SYS_capset, &header, data) == 0);
+    must(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0) == 0);
+    must(capabilities() != 0);
+}
+
+static void test_drop_capabilities(void **state)
+{
+    struct err err = {0};
+    pid_t pid;
+    int status;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_true(process_drop_capabilities(&err));
+    assert_int_not_equal(capabilities(), 0); /* root keeps them */
+    pid = fork();
+    if (pid == 0) {
+        be_lent_ports();
+        must(process_drop_capabilities(&err));
+        _exit(capabilities() == 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET,
+                                           CAP_NET_BIND_SERVICE, 0, 0) == 0
+                  ? 0
+                  : 1);
+    }
+    must(waitpid(pid, &status, 0) == pid);
+    assert_int_equal(status, 0);
+}
+
+static void expect_datagram(int fd, const char *start_cstr)
+{
+    char text_cstr[200];
+    ssize_t got = recv(fd, text_cstr, sizeof text_cstr - 1, MSG_DONTWAIT);
+
+    assert_true(got > 0);
+    text_cstr[got] = 0;
+    assert_int_equal(strncmp(text_cstr, start_cstr, strlen(start_cstr)), 0);
+}
+
+/* [sd_notify(3)]: a path, an abstract name, and nobody at all. */
+static void test_notify(void **state)
+{
+    char folder[] = "/tmp/postern-notify-XXXXXX", path_cstr[64];
+    const char *const names[] = {path_cstr, "@postern-os-test"};
+    struct sockaddr_un address;
+
+    (void)state;
+    must(mkdtemp(folder) != NULL);
+    (void)snprintf(path_cstr, sizeof path_cstr, "%s/socket", folder);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t len = strlen(names[i]);
+        int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+        address = (struct sockaddr_un){.sun_family = AF_UNIX};
+        memcpy(address.sun_path, names[i], len);
+        if (names[i][0] == '@')
+            address.sun_path[0] = 0;
+        must(fd >= 0 && bind(fd, (const struct sockaddr *)&address,
+                             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) == 0);
+        must(setenv("NOTIFY_SOCKET", names[i], 1) == 0);
+        process_notify("READY=1");
+        expect_datagram(fd, "READY=1");
+        process_notify_reloading();
+        expect_datagram(fd, "RELOADING=1\nMONOTONIC_USEC=");
+        close(fd);
+        process_notify("READY=1"); /* nobody listens: nothing happens */
+    }
+    must(unsetenv("NOTIFY_SOCKET") == 0 && unlink(path_cstr) == 0 && rmdir(folder) == 0);
+    process_notify("READY=1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +202,8 @@ int main(void)
         cmocka_unit_test(test_lock),
         cmocka_unit_test(test_listen),
         cmocka_unit_test(test_start),
+        cmocka_unit_test(test_drop_capabilities),
+        cmocka_unit_test(test_notify),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -13,8 +14,10 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { ABOVE_ALL_PLACES = PROCESS_FIRST_FD + PROCESS_FDS_MAX, FD_LIMIT_AS_ROOT = 1 << 20 };
@@ -108,6 +111,19 @@ bool process_forbid_dumps(void)
     return IS_SANITIZED || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
 }
 
+bool process_drop_capabilities(struct err *err)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    if (geteuid() == 0)
+        return true;
+    /* Nothing inheritable means nothing ambient: the kernel keeps the one within the other. */
+    if (syscall(SYS_capset, &header, none) != 0)
+        return FAIL(err, ERR_TEMP, "cannot give up capabilities: %s", strerror(errno));
+    return true;
+}
+
 void process_notify(const char *state_cstr)
 {
     const char *path_cstr = getenv("NOTIFY_SOCKET");
@@ -127,4 +143,15 @@ void process_notify(const char *state_cstr)
                  (const struct sockaddr *)&address,
                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
     close(fd);
+}
+
+void process_notify_reloading(void)
+{
+    struct timespec now = {0};
+    char text_cstr[80];
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)snprintf(text_cstr, sizeof text_cstr, "RELOADING=1\nMONOTONIC_USEC=%lld",
+                   (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    process_notify(text_cstr);
 }

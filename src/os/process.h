@@ -30,7 +30,17 @@ MUST_CHECK bool process_socket_pair(int fds_out[2], struct err *err);
 void process_raise_fd_limit(void);
 /* No core dump and no debugger of the same user: keys are in memory. */
 MUST_CHECK bool process_forbid_dumps(void);
-/* Tell the service manager, when there is one ($NOTIFY_SOCKET): "READY=1", "STOPPING=1". */
+/*
+ * Give up every capability, for good, also for programs started from here. A service manager may have lent
+ * us ports below 1024. Root keeps its own: it changes users later. ERR_TEMP: the kernel refused.
+ */
+MUST_CHECK bool process_drop_capabilities(struct err *err);
+/*
+ * Tell the service manager, when there is one, lines of VARIABLE=value [sd_notify(3)]: "READY=1", "STOPPING=1",
+ * "STATUS=words for people". One datagram to the UNIX socket that $NOTIFY_SOCKET names; nobody answers.
+ */
 void process_notify(const char *state_cstr);
+/* Tell it that the settings are being read again; "READY=1" ends that. */
+void process_notify_reloading(void);
 
 #endif

@@ -94,15 +94,28 @@ static void give_up(struct supervisor *supervisor, int exit_code)
 
 /* ---- start ---- */
 
+/* For `systemctl status`; also the end of a reload. */
+static void notify_ready(const struct supervisor *supervisor, const char *what_cstr)
+{
+    char text_cstr[160];
+
+    if (!supervisor->has_served)
+        return;
+    (void)snprintf(text_cstr, sizeof text_cstr, "READY=1\nSTATUS=%s with %zu roles", what_cstr,
+                   supervisor->child_count);
+    process_notify(text_cstr);
+}
+
 static void note_when_all_serve(struct supervisor *supervisor)
 {
     for (size_t i = 0; i < supervisor->child_count; i++) {
         if (!supervisor->children[i].is_ready)
             return;
     }
-    if (!supervisor->has_served)
-        process_notify("READY=1");
-    supervisor->has_served = true;
+    if (!supervisor->has_served) {
+        supervisor->has_served = true;
+        notify_ready(supervisor, "Serving");
+    }
     LOG(LOG_INFO, "supervisor.serving", log_u64("roles", supervisor->child_count));
 }
 
@@ -407,7 +420,7 @@ static void on_stop_signal(void *context, int number)
         return;
     }
     supervisor->is_draining = true;
-    process_notify("STOPPING=1");
+    process_notify("STOPPING=1\nSTATUS=Ending what runs");
     loop_timer_set(supervisor->end_limit, DRAIN_LIMIT_MS + END_LIMIT_MS);
     for (size_t i = 1; i < supervisor->child_count; i++) {
         struct child *child = &supervisor->children[i];
@@ -461,10 +474,13 @@ static void on_reload_signal(void *context, int number)
     struct slice text = {NULL, 0};
     struct err err = {0};
     const char *change_cstr = NULL;
-    bool loaded = settings_load(supervisor->path_cstr, &fresh, &text, &err) &&
-                  inspect_files(fresh, supervisor->path_cstr, &err);
+    bool loaded;
 
     (void)number;
+    if (supervisor->has_served)
+        process_notify_reloading();
+    loaded = settings_load(supervisor->path_cstr, &fresh, &text, &err) &&
+             inspect_files(fresh, supervisor->path_cstr, &err);
     if (loaded)
         change_cstr = find_fixed_change(supervisor->settings, fresh);
     if (change_cstr != NULL)
@@ -474,6 +490,7 @@ static void on_reload_signal(void *context, int number)
         LOG(LOG_ERROR, "supervisor.reload_refused", log_cstr("problem", err.text_cstr));
         settings_unref(&fresh);
         text_free(&text);
+        notify_ready(supervisor, "New settings were refused; serving with the old ones,");
         return;
     }
     settings_unref(&supervisor->settings);
@@ -491,6 +508,7 @@ static void on_reload_signal(void *context, int number)
             child_log(LOG_ERROR, "supervisor.reload_lost", child, "its channel is full");
     }
     LOG(LOG_INFO, "supervisor.reloaded", log_u64("roles", supervisor->child_count));
+    notify_ready(supervisor, "Serving");
 }
 
 /* ---- all of it ---- */
@@ -570,7 +588,8 @@ int supervisor_run(const char *settings_path_cstr, const char *program_cstr)
     must(process_forbid_dumps());
     if (!settings_load(supervisor.path_cstr, &supervisor.settings, &supervisor.text, &err) ||
         !inspect_files(supervisor.settings, supervisor.path_cstr, &err) ||
-        !prepare(supervisor.settings, &supervisor.prepared, &err)) {
+        !prepare(supervisor.settings, &supervisor.prepared, &err) ||
+        !process_drop_capabilities(&err)) {
         (void)fprintf(stderr, "postern: %s\n", err.text_cstr);
         settings_unref(&supervisor.settings);
         text_free(&supervisor.text);
