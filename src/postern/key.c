@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static const char help_cstr[] =
-    "usage: postern key new FILE           make a master key in a new file (0600)\n"
+    "usage: postern key new FILE           make a master key in a new file, closed to others\n"
     "       postern key rotate FILE        put a new key beside the old ones; then: reload\n"
     "       postern key backup FILE COPY   write the file, sealed under a passphrase, to COPY\n"
     "       postern key restore COPY FILE  the way back\n\n"
@@ -28,16 +28,37 @@ static int fail(const char *path_cstr, const char *why_cstr)
     return EXIT_FAILURE;
 }
 
-/* All of it and on the disk, or false with errno. must_be_new: an existing file is an error. */
-static bool write_file(const char *path_cstr, struct slice bytes, bool must_be_new)
+/*
+ * Who may read a key: its owner; and the group, when the folder hands its own group down (a setgid folder such as
+ * the package's /etc/postern, whose group is the server's) or the file that it follows was so.
+ */
+static bool set_readers(int fd, const struct stat *like)
 {
-    int fd = open(path_cstr, O_WRONLY | O_CREAT | O_CLOEXEC | (must_be_new ? O_EXCL : O_TRUNC),
+    struct stat status;
+    mode_t mode;
+
+    if (fstat(fd, &status) != 0)
+        return false;
+    if (like == NULL)
+        mode = status.st_gid == getegid() ? 0600 : 0640;
+    else
+        mode = 0600 | (like->st_mode & 0040);
+    if (like != NULL && (like->st_uid != status.st_uid || like->st_gid != status.st_gid) &&
+        fchown(fd, like->st_uid, like->st_gid) != 0)
+        return false;
+    return fchmod(fd, mode) == 0;
+}
+
+/* All of it and on the disk, or false with errno. like: the file whose place it will take; NULL = it must be new. */
+static bool write_file(const char *path_cstr, struct slice bytes, const struct stat *like)
+{
+    int fd = open(path_cstr, O_WRONLY | O_CREAT | O_CLOEXEC | (like == NULL ? O_EXCL : O_TRUNC),
                   0600);
     bool written;
 
     if (fd < 0)
         return false;
-    written = fchmod(fd, 0600) == 0 && write(fd, bytes.at, bytes.len) == (ssize_t)bytes.len &&
+    written = set_readers(fd, like) && write(fd, bytes.at, bytes.len) == (ssize_t)bytes.len &&
               fsync(fd) == 0;
     return close(fd) == 0 && written;
 }
@@ -73,7 +94,7 @@ static int key_new(const char *path_cstr, struct buffer *text)
 {
     if (!append_new_key(text, 1))
         return fail(path_cstr, "no room");
-    if (!write_file(path_cstr, buffer_view(text), true))
+    if (!write_file(path_cstr, buffer_view(text), NULL))
         return fail(path_cstr, strerror(errno));
     (void)printf(
         "%s is made. Name it in the settings (master_key), and keep a copy elsewhere.\n",
@@ -87,6 +108,7 @@ static int key_rotate(const char *path_cstr, struct buffer *text)
     char fresh_cstr[4096];
     struct master master;
     struct err err = {0};
+    struct stat old;
     uint64_t newest;
 
     if (!read_file(path_cstr, text))
@@ -99,7 +121,8 @@ static int key_rotate(const char *path_cstr, struct buffer *text)
         return fail(path_cstr, "it holds too many keys; take old ones out");
     master_wipe(&master);
     (void)snprintf(fresh_cstr, sizeof fresh_cstr, "%s.new", path_cstr);
-    if (!write_file(fresh_cstr, buffer_view(text), false) || rename(fresh_cstr, path_cstr) != 0)
+    if (stat(path_cstr, &old) != 0 || !write_file(fresh_cstr, buffer_view(text), &old) ||
+        rename(fresh_cstr, path_cstr) != 0)
         return fail(path_cstr, strerror(errno));
     (void)printf(
         "%s has a new key, generation %llu. Reload the server; when `postern status` shows\n"
@@ -145,7 +168,7 @@ static int key_copy(const char *from_cstr, const char *to_cstr, bool is_backup,
             master_wipe(&master);
         if (!made)
             code = fail(from_cstr, err.text_cstr);
-        else if (!write_file(to_cstr, buffer_view(&out), true))
+        else if (!write_file(to_cstr, buffer_view(&out), NULL))
             code = fail(to_cstr, strerror(errno));
         else
             code = EXIT_SUCCESS;

@@ -198,10 +198,11 @@ static bool load_named(struct settings_file *file, enum settings_file_kind kind,
     if (!read_file(file->path_cstr, &bytes, &is_open))
         FAIL(err, ERR_PERM, "%s:%u: cannot read %s: %s; %s", path_cstr, file->line,
              file->path_cstr, strerror(errno),
-             kind == SETTINGS_FILE_MASTER_KEY ? "make one with: postern key new FILE"
-                                              : "correct the path or make the file");
+             errno == EACCES                    ? "the server's user must be able to read it"
+             : kind == SETTINGS_FILE_MASTER_KEY ? "make one with: postern key new FILE"
+                                                : "correct the path or make the file");
     else if (is_secret && is_open)
-        FAIL(err, ERR_PERM, "%s:%u: anybody may read the key %s; do: chmod 600 %s", path_cstr,
+        FAIL(err, ERR_PERM, "%s:%u: anybody may read the key %s; do: chmod o= %s", path_cstr,
              file->line, file->path_cstr, file->path_cstr);
     else if (is_pem &&
              slice_find_nocase(buffer_view(&bytes), S("-----BEGIN ")) == buffer_len(&bytes))

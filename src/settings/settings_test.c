@@ -335,7 +335,7 @@ static void test_load(void **state)
                0644);
     load_refused("p.conf", "p.conf:2: cannot read m.key: No such file or directory; make one");
     write_file("m.key", "0123456789abcdef0123456789abcdef", 0644);
-    load_refused("p.conf", "p.conf:2: anybody may read the key m.key; do: chmod 600");
+    load_refused("p.conf", "p.conf:2: anybody may read the key m.key; do: chmod o=");
     must(chmod("m.key", 0600) == 0);
     load_refused("p.conf", "p.conf:4: cannot read r.pem");
     write_file("r.pem", "not PEM", 0644);
