@@ -4,7 +4,7 @@
 #define POSTERN_COMMANDS_H
 
 /* Exit codes that scripts can rely on. */
-enum { EXIT_USAGE = 64, EXIT_NO_SERVER = 69 };
+enum { EXIT_USAGE = 64, EXIT_NO_SERVER = 69, EXIT_SETTINGS = 78 };
 
 #define DEFAULT_SETTINGS_PATH "/etc/postern/postern.conf"
 

@@ -3,6 +3,7 @@
 
 #include "os/process.h"
 #include "postern/child.h"
+#include "postern/commands.h"
 #include "postern/inspect.h"
 #include "role/report.h"
 #include "role/role.h"
@@ -577,6 +578,7 @@ int supervisor_run(const char *settings_path_cstr, const char *program_cstr)
 {
     static struct supervisor supervisor; /* too large for the stack; there is one */
     struct err err = {0};
+    bool has_settings;
 
     supervisor = (struct supervisor){.program_cstr = program_cstr};
     if (realpath(settings_path_cstr, supervisor.path_cstr) == NULL)
@@ -586,14 +588,15 @@ int supervisor_run(const char *settings_path_cstr, const char *program_cstr)
     (void)signal(SIGPIPE, SIG_IGN);
     process_raise_fd_limit();
     must(process_forbid_dumps());
-    if (!settings_load(supervisor.path_cstr, &supervisor.settings, &supervisor.text, &err) ||
-        !inspect_files(supervisor.settings, supervisor.path_cstr, &err) ||
-        !prepare(supervisor.settings, &supervisor.prepared, &err) ||
+    has_settings =
+        settings_load(supervisor.path_cstr, &supervisor.settings, &supervisor.text, &err) &&
+        inspect_files(supervisor.settings, supervisor.path_cstr, &err);
+    if (!has_settings || !prepare(supervisor.settings, &supervisor.prepared, &err) ||
         !process_drop_capabilities(&err)) {
         (void)fprintf(stderr, "postern: %s\n", err.text_cstr);
         settings_unref(&supervisor.settings);
         text_free(&supervisor.text);
-        return EXIT_FAILURE;
+        return has_settings ? EXIT_FAILURE : EXIT_SETTINGS;
     }
     log_open("supervisor", supervisor.settings->log_level);
     log_style(supervisor.settings->log_format, supervisor.settings->log_slow_ms);

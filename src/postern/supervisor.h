@@ -13,7 +13,10 @@
 #ifndef POSTERN_SUPERVISOR_H
 #define POSTERN_SUPERVISOR_H
 
-/* Serve to the end. program_cstr is what roles are started from: "/proc/self/exe". Exit code. */
+/*
+ * Serve to the end. program_cstr is what roles are started from: "/proc/self/exe". Exit code: EXIT_SETTINGS when they are
+ * wrong and a second try is useless, EXIT_FAILURE for what may pass.
+ */
 int supervisor_run(const char *settings_path_cstr, const char *program_cstr);
 
 #endif
