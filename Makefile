@@ -73,11 +73,21 @@ lint: test-packages build ## the rules of the house, as programs
 fmt: test-packages ## format the code in place
 	@git ls-files '*.c' '*.h' | grep -v '^bench/' | xargs clang-format -i
 
-install: build ## install the program, the sample settings and the manual
+install: build ## install the program, its unit, manual and first settings (DESTDIR)
 	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(DESTDIR)) $(QUIET)
-	@echo "installed; the sample settings are in conf/postern.conf"
+	@$(if $(DESTDIR),,tail -3 $(BUILD)/meson-output.txt)
+
+uninstall: ## remove what `make install` installed; settings, keys and mail stay
+	@$(NINJA) uninstall $(QUIET)
+
+deb: ## build the Debian package in build-deb/
+	@tools/install-packages build package
+	@tools/make-deb $(ARGS)
+
+deb-test: deb ## install it in a fresh Debian, run it under systemd, upgrade, purge
+	@test/package/run build-deb/postern_*.deb
 
 clean: ## remove everything that was built
 	rm -rf build build-*
 
-.PHONY: all help packages test-packages build run test check system san crash large bench bench-musts release fuzz lint fmt install clean
+.PHONY: all help packages test-packages build run test check system san crash large bench bench-musts release fuzz lint fmt install uninstall deb deb-test clean
