@@ -5,6 +5,8 @@
 #include "crypto/tls.h"
 #include "store/master.h"
 
+#include <string.h>
+
 static bool fail(const struct settings_file *file, const char *path_cstr, const struct err *why,
                  const char *advice_cstr, struct err *err)
 {
@@ -86,4 +88,36 @@ bool inspect_files(struct settings *settings, const char *path_cstr, struct err 
             return false;
     }
     return true;
+}
+
+static bool same_cstr(const char *a_cstr, const char *b_cstr)
+{
+    return strcmp(a_cstr, b_cstr) == 0;
+}
+
+const char *inspect_fixed_change(const struct settings *a, const struct settings *b)
+{
+    if (!same_cstr(a->state_dir_cstr, b->state_dir_cstr))
+        return "state";
+    if (!same_cstr(a->control_path_cstr, b->control_path_cstr))
+        return "control";
+    if (!same_cstr(a->user_cstr, b->user_cstr))
+        return "run_as";
+    if (a->smtpd_processes != b->smtpd_processes ||
+        a->courier_processes != b->courier_processes ||
+        a->scribe_processes != b->scribe_processes ||
+        a->portal_processes != b->portal_processes)
+        return "the number of processes";
+    if (a->portal.enabled != b->portal.enabled ||
+        memcmp(&a->portal.address, &b->portal.address, sizeof a->portal.address) != 0)
+        return "the portal's address";
+    if (a->listener_count != b->listener_count)
+        return "the number of listeners";
+    for (size_t i = 0; i < a->listener_count; i++) {
+        if (a->listeners[i].kind != b->listeners[i].kind ||
+            memcmp(&a->listeners[i].address, &b->listeners[i].address,
+                   sizeof a->listeners[i].address) != 0)
+            return "a listener";
+    }
+    return NULL;
 }

@@ -435,39 +435,6 @@ static void on_stop_signal(void *context, int number)
 
 /* ---- reload ---- */
 
-static bool same_cstr(const char *a_cstr, const char *b_cstr)
-{
-    return strcmp(a_cstr, b_cstr) == 0;
-}
-
-/* NULL when everything that is fixed at the start is the same; else what differs. */
-static const char *find_fixed_change(const struct settings *a, const struct settings *b)
-{
-    if (!same_cstr(a->state_dir_cstr, b->state_dir_cstr))
-        return "state";
-    if (!same_cstr(a->control_path_cstr, b->control_path_cstr))
-        return "control";
-    if (!same_cstr(a->user_cstr, b->user_cstr))
-        return "run_as";
-    if (a->smtpd_processes != b->smtpd_processes ||
-        a->courier_processes != b->courier_processes ||
-        a->scribe_processes != b->scribe_processes ||
-        a->portal_processes != b->portal_processes)
-        return "the number of processes";
-    if (a->portal.enabled != b->portal.enabled ||
-        memcmp(&a->portal.address, &b->portal.address, sizeof a->portal.address) != 0)
-        return "the portal's address";
-    if (a->listener_count != b->listener_count)
-        return "the number of listeners";
-    for (size_t i = 0; i < a->listener_count; i++) {
-        if (a->listeners[i].kind != b->listeners[i].kind ||
-            memcmp(&a->listeners[i].address, &b->listeners[i].address,
-                   sizeof a->listeners[i].address) != 0)
-            return "a listener";
-    }
-    return NULL;
-}
-
 static void on_reload_signal(void *context, int number)
 {
     struct supervisor *supervisor = context;
@@ -483,7 +450,7 @@ static void on_reload_signal(void *context, int number)
     loaded = settings_load(supervisor->path_cstr, &fresh, &text, &err) &&
              inspect_files(fresh, supervisor->path_cstr, &err);
     if (loaded)
-        change_cstr = find_fixed_change(supervisor->settings, fresh);
+        change_cstr = inspect_fixed_change(supervisor->settings, fresh);
     if (change_cstr != NULL)
         (void)FAIL(&err, ERR_PERM, "%s changed, which needs a restart; nothing was taken over",
                    change_cstr);
