@@ -6,6 +6,7 @@
 #include "kit/kit.h"
 
 #include "os/loop.h"
+#include "postern/commands.h"
 #include "postern/supervisor.h"
 #include "role/role.h"
 
@@ -13,8 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder_cstr[] = "/tmp/postern-supervisor-XXXXXX";
@@ -170,16 +174,55 @@ static void test_reloads(void **state)
     assert_int_equal(finish(SIGINT), 0);
 }
 
+static void expect_word(int fd, const char *start_cstr, const char *inside_cstr)
+{
+    char text_cstr[300];
+    ssize_t got = recv(fd, text_cstr, sizeof text_cstr - 1, 0);
+
+    assert_true(got > 0);
+    text_cstr[got] = 0;
+    assert_ptr_equal(strstr(text_cstr, start_cstr), text_cstr);
+    assert_non_null(strstr(text_cstr, inside_cstr));
+}
+
+/* What a service manager is told [sd_notify(3)]. */
+static void test_tells_the_service_manager(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "notify"};
+    struct timeval limit = {.tv_sec = 20};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    (void)state;
+    must(fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0);
+    must(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
+    must(setenv("NOTIFY_SOCKET", address.sun_path, 1) == 0);
+    begin("");
+    must(unsetenv("NOTIFY_SOCKET") == 0);
+    expect_word(fd, "READY=1\n", "STATUS=Serving");
+    write_settings("nonsense = 1");
+    must(kill(supervisor, SIGHUP) == 0);
+    expect_word(fd, "RELOADING=1\n", "MONOTONIC_USEC=");
+    expect_word(fd, "READY=1\n", "refused");
+    write_settings("");
+    must(kill(supervisor, SIGHUP) == 0);
+    expect_word(fd, "RELOADING=1\n", "MONOTONIC_USEC=");
+    expect_word(fd, "READY=1\n", "STATUS=Serving");
+    assert_int_equal(finish(SIGTERM), 0);
+    expect_word(fd, "STOPPING=1", "");
+    close(fd);
+    must(unlink(address.sun_path) == 0);
+}
+
 static void test_says_when_it_cannot_start(void **state)
 {
     (void)state;
     begin("hold_all = yes"); /* the courier refuses */
     assert_int_equal(finish(0), 1);
     begin("nonsense = 1");
-    assert_int_equal(finish(0), 1);
+    assert_int_equal(finish(0), EXIT_SETTINGS);
     begin(
         "tls_certificate = \"p.conf\" tls_key = \"p.conf\" # -----BEGIN "); /* no certificate */
-    assert_int_equal(finish(0), 1);
+    assert_int_equal(finish(0), EXIT_SETTINGS);
 }
 
 static int set_up(void **state)
@@ -222,6 +265,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_restarts_the_dead, forget),
         cmocka_unit_test_teardown(test_reloads, forget),
+        cmocka_unit_test_teardown(test_tells_the_service_manager, forget),
         cmocka_unit_test_teardown(test_says_when_it_cannot_start, forget),
     };
 
