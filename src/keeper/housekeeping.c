@@ -9,7 +9,9 @@
 enum {
     EVERY_MS = 10000,
     DEAD_PAGE = 256,
-    PURGE_PAGE = 200,
+    PURGE_PAGE = 500,
+    PURGE_AGAIN_MS = 200, /* when there is more: a part of our time, and more than comes in */
+    GARBAGE_ROUNDS = 6,   /* files without a row: not in each round */
     /* A file without a row is garbage only when no message in it can still be on its way to us. */
     GARBAGE_AGE_MS = 60 * 60 * 1000,
 };
@@ -78,15 +80,21 @@ static void sweep_garbage(struct keeper *keeper, const struct folder *folder)
     free(list);
 }
 
-void keeper_sweep_segments(struct keeper *keeper)
+static void sweep(struct keeper *keeper, bool with_garbage)
 {
     struct folder folders[] = {{SPOOL_QUEUE, keeper->queue_fd, keeper->queue_syncer},
                                {SPOOL_PORTAL, keeper->portal_fd, keeper->portal_syncer}};
 
     for (size_t i = 0; i < COUNT_OF(folders); i++) {
         sweep_dead(keeper, &folders[i]);
-        sweep_garbage(keeper, &folders[i]);
+        if (with_garbage)
+            sweep_garbage(keeper, &folders[i]);
     }
+}
+
+void keeper_sweep_segments(struct keeper *keeper)
+{
+    sweep(keeper, true);
 }
 
 /* ---- the round ---- */
@@ -102,7 +110,8 @@ static void after_commit(struct keeper *keeper, uint64_t a, uint64_t b, uint64_t
     (void)a;
     (void)b;
     (void)c;
-    keeper_sweep_segments(keeper);
+    keeper->swept_ms = loop_now_ms();
+    sweep(keeper, keeper->sweeps++ % GARBAGE_ROUNDS == 0);
     if (!store_commit(keeper->store, &err))
         LOG(LOG_WARN, "keeper.sweep_not_recorded", log_cstr("why", err.text_cstr));
 }
@@ -114,7 +123,8 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *u
     (void)task;
     (void)unused;
     store_message_purge(keeper->store, id_at(before_ms), PURGE_PAGE);
-    inbox_after(keeper, after_commit, 0, 0, 0);
+    if (loop_now_ms() - keeper->swept_ms >= EVERY_MS)
+        inbox_after(keeper, after_commit, 0, 0, 0);
 }
 
 static const struct task_kind kind_housekeeping = {
@@ -127,5 +137,6 @@ void keeper_housekeeping(void *context)
     sessions_sweep(&keeper->sessions, loop_now_ms());
     if (!keeper->inbox.is_failing)
         inbox_put_own(keeper, &kind_housekeeping, IPC_NONE, NULL, NULL, 0, 0, 0);
-    loop_timer_set(keeper->housekeeping, EVERY_MS);
+    loop_timer_set(keeper->housekeeping,
+                   store_message_purge_goes_on(keeper->store) ? PURGE_AGAIN_MS : EVERY_MS);
 }

@@ -39,6 +39,8 @@ struct keeper {
     struct auth auth;
     struct overview overview;
     struct loop_timer *housekeeping;
+    int64_t swept_ms; /* the loop's clock */
+    unsigned sweeps;
     int64_t started_ms;
     bool is_draining;
     struct loop_timer *drain_timer;

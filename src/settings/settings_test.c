@@ -185,7 +185,7 @@ static const struct refusal {
     {"story_keep = -1d", "is not a time"},
     {"story_keep = 1.5d", "is not a time"},
     {"story_keep = 99999999999999999999d", "is not a time"},
-    {"story_keep = 1s", ":4: story_keep = 1s is out of range; write 3600000ms to"},
+    {"story_keep = 1s", ":4: story_keep = 1s is out of range; write 60000ms to"},
     {"limits { message = 50X }", "is not a size; write a number, or one with K, M or G"},
     {"limits { message = 1K }", "is out of range"},
     {"limits { message = 99999999999G }", "is not a size"},

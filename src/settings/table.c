@@ -175,7 +175,7 @@ static const struct settings_row root_rows[] = {
     {"scribe_processes",  VALUE_COUNT,    AT(scribe_processes),  0, "0",       0, 16,  NULL},
     {"portal_processes",  VALUE_COUNT,    AT(portal_processes),  0, "0",       0, 8,   NULL},
     {"hold_all",          VALUE_FLAG,     AT(hold_all),          0, "no",      0, 0,   NULL},
-    {"story_keep",        VALUE_DURATION, AT(story_keep_ms),     0, "90d",     HOUR_MS, 36500 * DAY_MS, NULL},
+    {"story_keep",        VALUE_DURATION, AT(story_keep_ms),     0, "90d",     MINUTE_MS, 36500 * DAY_MS, NULL},
 };
 static const struct settings_section root_inner[] = {
     {"listener", true, AT(listeners), AT(listener_count), sizeof(struct settings_listener),

@@ -24,6 +24,7 @@ struct statement {
 };
 
 struct store {
+    uint64_t purged; /* see store_message_purge */
     char *dir_cstr;
     int lock_fd;
     sqlite3 *db;

@@ -164,30 +164,50 @@ size_t store_message_list(struct store *store, uint64_t from, uint64_t to, uint6
     return count;
 }
 
+/* From where the last look ended: messages that wait long are not walked over each time. */
+static size_t find_ended(struct store *store, uint64_t before, size_t rows, uint64_t *ids_out)
+{
+    static const char sql[] =
+        "SELECT id, open FROM message WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3";
+    sqlite3_stmt *query =
+        store__query(store, sql, VALUES(NUMBER(store->purged), NUMBER(before), NUMBER(rows)));
+    size_t looked = 0, count = 0;
+
+    for (; store__step(store, query); looked++) {
+        store->purged = (uint64_t)store__column(query, 0);
+        if (store__column(query, 1) == 0)
+            ids_out[count++] = store->purged;
+    }
+    if (looked < rows)
+        store->purged = 0;
+    return count;
+}
+
 size_t store_message_purge(struct store *store, uint64_t before, size_t max)
 {
-    static const char sql_find[] =
-        "SELECT id FROM message WHERE id < ?1 AND open = 0 ORDER BY id LIMIT 1";
     static const char sql_recipients[] = "DELETE FROM recipient WHERE message = ?1";
     static const char sql_events[] = "DELETE FROM event WHERE message = ?1";
     static const char sql_copies[] = "DELETE FROM portal_copy WHERE message = ?1";
     static const char sql_message[] = "DELETE FROM message WHERE id = ?1";
-    size_t count = 0;
-    int64_t id;
+    uint64_t ids[STORE_PURGE_MAX];
+    size_t count =
+        find_ended(store, before, max < STORE_PURGE_MAX ? max : STORE_PURGE_MAX, ids);
 
-    while (count < max && store__number(store, sql_find, VALUES(NUMBER(before)), &id)) {
-        store__recipients_leave(store, (uint64_t)id);
-        store__run(store, sql_recipients, VALUES(NUMBER(id)));
-        store__run(store, sql_events, VALUES(NUMBER(id)));
-        store__run(store, sql_copies, VALUES(NUMBER(id)));
-        store__run(store, sql_message, VALUES(NUMBER(id)));
-        if (store_is_troubled(store, NULL))
-            break;
-        count++;
+    for (size_t i = 0; i < count && !store_is_troubled(store, NULL); i++) {
+        store__recipients_leave(store, ids[i]);
+        store__run(store, sql_recipients, VALUES(NUMBER(ids[i])));
+        store__run(store, sql_events, VALUES(NUMBER(ids[i])));
+        store__run(store, sql_copies, VALUES(NUMBER(ids[i])));
+        store__run(store, sql_message, VALUES(NUMBER(ids[i])));
     }
     if (before > 0)
         ledger_sweep(store, before);
     return count;
+}
+
+bool store_message_purge_goes_on(const struct store *store)
+{
+    return store->purged != 0;
 }
 
 uint64_t store_message_find(struct store *store, struct slice header_id, uint64_t before)

@@ -64,8 +64,14 @@ void store_message_forget_answer(struct store *store, const struct store_message
 /* Ids of messages in [from, to), newest first, at most max. For stories by time. */
 size_t store_message_list(struct store *store, uint64_t from, uint64_t to, uint64_t *ids_out,
                           size_t max);
-/* Remove at most `max` ended messages with ids below `before`, with their rows; how many. */
+/*
+ * Look at the next `max` messages (at most STORE_PURGE_MAX) with ids below `before`, remove those that have ended, with
+ * their rows; how many. The walk goes on where the last call ended, and begins anew behind the last message.
+ */
+enum { STORE_PURGE_MAX = 1000 };
 size_t store_message_purge(struct store *store, uint64_t before, size_t max);
+/* The walk is not through. */
+bool store_message_purge_goes_on(const struct store *store);
 /* The newest message below `before` that came with this Message-ID (without <>); 0: none. */
 uint64_t store_message_find(struct store *store, struct slice header_id, uint64_t before);
 /* Number of messages that have recipients not at their end; known without looking. */

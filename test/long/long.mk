@@ -5,3 +5,8 @@ million: test-packages build ## a million queued recipients with dead hosts: sta
 	@LONG_QUEUE=$(or $(RECIPIENTS),1000000) LONG_QUEUE_SECONDS=60 BUILD=$(abspath $(BUILD)) test/run system test/system/test_long_queue.py -s
 
 .PHONY: million
+
+soak: test-packages build ## a mixed load for MINUTES=60 at RATE=400 messages a second: nothing lost, nothing grows
+	@BUILD=$(abspath $(BUILD)) test/run soak --minutes $(or $(MINUTES),60) --rate $(or $(RATE),400) $(ARGS)
+
+.PHONY: soak
