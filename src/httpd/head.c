@@ -107,7 +107,7 @@ static unsigned check_host(const struct httpd_head *head, struct slice host)
 
     if (!httpd_header_find(head->headers, head->header_count, S("Host"), &got) || got.len == 0)
         return 400;
-    if (slice_equal_nocase(got, host))
+    if (host.len == 0 || slice_equal_nocase(got, host))
         return 0;
     /* The default port may be written. */
     if (slice_find_byte(host, ':') == host.len && got.len == host.len + 4 &&

@@ -39,7 +39,7 @@ struct httpd_facts {
 
 /*
  * 0 when the request may be served (facts_out filled), else the status to answer: 400, 405, 411,
- * 414, 417, 421, 431, 505. host: the one that is served, "portal.test" or "portal.test:8443".
+ * 414, 417, 421, 431, 505. host: the one that is served, "portal.test" or "portal.test:8443"; "" = any.
  */
 MUST_CHECK unsigned httpd_head_check(const struct httpd_head *head, struct slice host,
                                      struct httpd_facts *facts_out);

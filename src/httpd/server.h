@@ -31,11 +31,11 @@ struct httpd_options {
     struct loop *loop;
     int listen_fd; /* a listening socket, borrowed (duplicated) */
     struct slice certificate_pem, private_key_pem;
-    struct slice host;                /* the only one served, see httpd_head_check; copied */
+    struct slice host; /* the only one served, see httpd_head_check; copied; empty = any */
     uint64_t body_max_bytes;          /* a longer body is refused unread */
     unsigned connections;             /* 0 = 2000 */
     unsigned connections_per_network; /* one /24 or /64 holds at most this many; 0 = 200 */
-    bool is_plain;                    /* no TLS: for tests of this wing only */
+    bool is_plain;                    /* no TLS: for monitoring */
     struct httpd_handler handler;
 };
 

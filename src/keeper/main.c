@@ -33,7 +33,7 @@ static void on_silent(void *context, const struct ipc_silent *who)
     struct role *role = context;
 
     LOG(LOG_ERROR, "keeper.role_silent", log_cstr("name", role_name((enum ipc_role)who->role)),
-        log_u64("index", who->index), log_u64("pid", who->pid),
+        log_u64("index", who->index), log_u64("process", who->pid),
         log_i64("silent_ms", who->silent_ms));
     if (!ipc_send(role->supervisor, IPC_SILENT, who))
         LOG(LOG_ERROR, "keeper.supervisor_does_not_read", log_u64("index", who->index));

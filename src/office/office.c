@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/map.h"
 #include "net/listener.h"
+#include "office/monitor.h"
 #include "role/role.h"
 
 #include <errno.h>
@@ -35,7 +36,8 @@ struct client {
 struct office {
     struct role *role;
     struct listener *listener;
-    struct map clients; /* by ask */
+    struct monitor *monitor; /* NULL: nobody watches */
+    struct map clients;      /* by ask */
     uint64_t last_ask;
 };
 
@@ -190,16 +192,34 @@ static void on_connection(void *context, int fd, const struct sockaddr *peer)
 
 /* ---- the role ---- */
 
+static uint64_t ask_for_monitor(void *context, struct slice request)
+{
+    struct office *office = context;
+    struct ipc_control control = {.ask = ++office->last_ask, .request = request};
+
+    return ipc_send(office->role->keeper, IPC_CONTROL, &control) ? control.ask : 0;
+}
+
+static bool open_monitor(struct office *office, struct err *err)
+{
+    const struct monitor_options options = {.loop = office->role->loop,
+                                            .listen_fd = ROLE_FD_LISTENERS + 1,
+                                            .ask = ask_for_monitor,
+                                            .context = office};
+
+    return !office->role->settings->metrics.enabled ||
+           monitor_open(&options, &office->monitor, err);
+}
+
 static bool on_configure(struct role *role, bool is_first, struct err *err)
 {
     struct office *office = role->context;
 
-    (void)err;
-    if (is_first) {
-        office->role = role;
-        office->listener = listener_new(role->loop, ROLE_FD_LISTENERS, on_connection, office);
-    }
-    return true;
+    if (!is_first)
+        return true;
+    office->role = role;
+    office->listener = listener_new(role->loop, ROLE_FD_LISTENERS, on_connection, office);
+    return open_monitor(office, err);
 }
 
 static void on_keeper_message(void *context, struct ipc_channel *channel, enum ipc_type type,
@@ -215,8 +235,11 @@ static void on_keeper_message(void *context, struct ipc_channel *channel, enum i
         return;
     }
     client = map_get(&office->clients, message->control_result.ask);
-    if (client == NULL)
-        return; /* it did not wait */
+    if (client == NULL) { /* a watcher's, or it did not wait */
+        monitor_on_answer(office->monitor, message->control_result.ask,
+                          message->control_result.answer, message->control_result.more);
+        return;
+    }
     if (!buffer_append(&client->out, message->control_result.answer)) {
         client_free(client);
         return;
@@ -230,6 +253,7 @@ static void on_drain(struct role *role)
     struct office *office = role->context;
 
     listener_enable(office->listener, false);
+    monitor_close(&office->monitor);
     if (office->clients.count == 0)
         role_finished(role);
 }
@@ -260,6 +284,7 @@ static void on_end(struct role *role)
 
     dismiss_all(office, S("{\"error\": \"the server ends\"}\n"));
     map_deinit(&office->clients);
+    monitor_close(&office->monitor);
     listener_free(&office->listener);
 }
 

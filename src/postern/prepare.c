@@ -67,7 +67,12 @@ static bool prepare_sockets(const struct settings *settings, struct owner owner,
         !listen_for(&settings->portal.address, settings->portal.address_len,
                     prepared->portal_count, 1, prepared->portal_fds, err))
         return false;
-    return socket_listen_unix(settings->control_path_cstr, owner, &prepared->control_fd, err);
+    if (settings->metrics.enabled &&
+        !listen_for(&settings->metrics.address, settings->metrics.address_len, 1, 1,
+                    &prepared->office_fds[1], err))
+        return false;
+    return socket_listen_unix(settings->control_path_cstr, owner, &prepared->office_fds[0],
+                              err);
 }
 
 bool prepare(const struct settings *settings, struct prepared *prepared_out, struct err *err)
@@ -76,7 +81,7 @@ bool prepare(const struct settings *settings, struct prepared *prepared_out, str
 
     *prepared_out = (struct prepared){
         .lock_fd = -1,
-        .control_fd = -1,
+        .office_fds = {-1, -1},
         .listener_count = settings->listener_count,
         .smtpd_count = settings->smtpd_processes,
         .portal_count = settings->portal.enabled ? settings->portal_processes : 0};
@@ -105,8 +110,8 @@ const int *prepared_fds(const struct prepared *prepared, enum ipc_role kind, uns
         return prepared->portal_fds + index;
     }
     if (kind == ROLE_OFFICE) {
-        *count_out = 1;
-        return &prepared->control_fd;
+        *count_out = prepared->office_fds[1] >= 0 ? 2 : 1;
+        return prepared->office_fds;
     }
     return NULL;
 }
@@ -125,11 +130,13 @@ void prepared_close(struct prepared *prepared, const struct settings *settings)
 {
     close_all(&prepared->smtpd_fds, prepared->smtpd_count * prepared->listener_count);
     close_all(&prepared->portal_fds, prepared->portal_count);
-    if (prepared->control_fd >= 0) {
+    if (prepared->office_fds[0] >= 0) {
         (void)unlink(settings->control_path_cstr);
-        close(prepared->control_fd);
+        close(prepared->office_fds[0]);
     }
+    if (prepared->office_fds[1] >= 0)
+        close(prepared->office_fds[1]);
     if (prepared->lock_fd >= 0)
         close(prepared->lock_fd);
-    prepared->control_fd = prepared->lock_fd = -1;
+    prepared->office_fds[0] = prepared->office_fds[1] = prepared->lock_fd = -1;
 }

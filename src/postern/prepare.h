@@ -12,7 +12,8 @@
 enum { PREPARED_LISTENERS_MAX = 64 };
 
 struct prepared {
-    int lock_fd, control_fd;
+    int lock_fd;
+    int office_fds[2]; /* the control socket; that of metrics, or -1 */
     size_t listener_count, smtpd_count, portal_count;
     int *smtpd_fds;  /* smtpd_count times listener_count */
     int *portal_fds; /* portal_count */

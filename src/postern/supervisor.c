@@ -62,7 +62,7 @@ static void child_log(enum log_level level, const char *event_cstr, const struct
                       const char *detail_cstr)
 {
     LOG(level, event_cstr, log_cstr("name", role_name(child->kind)),
-        log_u64("index", child->index), log_i64("pid", child->pid),
+        log_u64("index", child->index), log_i64("process", child->pid),
         log_cstr("detail", detail_cstr));
 }
 
