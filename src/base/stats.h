@@ -119,7 +119,7 @@ enum stat_kind {
     ROW(SECONDS, SMTP_ANSWER, "smtp_answer_seconds", "From the end of a message's content to the answer") \
     ROW(PIECES, KEEPER_BATCH, "keeper_batch_tasks", "Tasks in one batch") \
     ROW(SECONDS, KEEPER_COMMIT, "keeper_commit_seconds", "Transactions, with their sync") \
-    ROW(SECONDS, KEEPER_SYNC, "keeper_segment_sync_seconds", "Syncs of content") \
+    ROW(SECONDS, CONTENT_SYNC, "content_sync_seconds", "Syncs of segments, by who wrote them") \
     ROW(SECONDS, KEEPER_CHECKPOINT, "keeper_checkpoint_seconds", "Foldings of the database's log") \
     ROW(SECONDS, COURIER_DELIVERY, "courier_delivery_seconds", "Jobs of couriers, from order to result") \
     ROW(SECONDS, DNS, "dns_lookup_seconds", "DNS look-ups") \

@@ -76,8 +76,9 @@
     F(M, NUMBER, ask) F(M, FLAG, ok) F(M, FLAG, problem) F(M, BYTES, account) \
     F(M, BYTES, user)
 /*
- * M→K, P→K, B→K(in mail_made): take this message. The content is in the segment but not yet
- * synced; the keeper syncs, commits, then answers accept_result.
+ * M→K, P→K, B→K(in mail_made): take this message. The keeper commits, then answers accept_result.
+ * content      where it lies, durable already; or, with segment 0, how long it is, and then
+ * sealed       it comes along, sealed under data_key as one chunk, and the keeper places it
  * message      id from base/id, printed in the 250 reply and the Received header
  * kind         enum message_kind
  * account      "" only for inbound mail (kind BOUNCE or INBOUND)
@@ -94,7 +95,8 @@
     F(M, FLAG, body_8bit) F(M, FLAG, smtputf8) F(M, FLAG, requiretls) F(M, NUMBER, hops) \
     F(M, BYTES, received_by) F(M, BYTES, header_id) F(M, NUMBER, encrypt) \
     F(M, NUMBER, proof) F(M, BYTES, question) F(M, BYTES, answer) F(M, SIGNED, expires_ms) \
-    F(M, NUMBER, receipt) F(M, CONTENT, content) F(M, BYTES, recipients)
+    F(M, NUMBER, receipt) F(M, CONTENT, content) F(M, SECRET, data_key) F(M, BYTES, sealed) \
+    F(M, BYTES, recipients)
 /* K→M, K→P. On failure code and enhanced are what to answer (452 4.3.1, 550 …), text the words. */
 #define IPC_ACCEPT_RESULT_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, FLAG, ok) F(M, NUMBER, code) F(M, BYTES, enhanced) \

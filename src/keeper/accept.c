@@ -6,6 +6,8 @@
 #include "keeper/plan.h"
 #include "keeper/story.h"
 
+#include <stdlib.h>
+
 enum { RECIPIENTS_MAX = 100000 };
 
 /* ---- check ---- */
@@ -28,12 +30,28 @@ static bool check_recipients(const struct ipc_accept *accept, struct err *err)
     return true;
 }
 
+/* The content came along: into our own segment with it; the task remembers where. */
+static bool place(struct keeper *keeper, struct task *task, const struct ipc_accept *accept,
+                  struct err *err)
+{
+    struct spool_parcel parcel = {accept->sealed, accept->content.plain_bytes,
+                                  accept->data_key};
+    struct content_ref *ref = malloc(sizeof *ref);
+    bool is_placed;
+
+    must(ref != NULL);
+    task->context = ref;
+    is_placed = spool_writer_place(keeper->queue_writer, &parcel, ref, err);
+    task->is_placed = is_placed;
+    secret_wipe(&parcel.data_key);
+    return is_placed;
+}
+
 static bool prepare(struct keeper *keeper, struct task *task, const union ipc_any *message,
                     struct err *err)
 {
     const struct ipc_accept *accept = &message->accept;
 
-    (void)task;
     /* What others make is asked for and written in accept_write_own: nobody may bring it. */
     if (accept->message == 0 || accept->message > INT64_MAX || accept->kind > KIND_BOUNCE)
         return FAIL_SMTP(err, ERR_TEMP, 451, "4.3.0", "the message has no id or no such kind");
@@ -43,7 +61,9 @@ static bool prepare(struct keeper *keeper, struct task *task, const union ipc_an
         return false;
     if (accept->kind == KIND_BOUNCE)
         return bounce_check(keeper, accept, err);
-    return spool_sync(keeper->queue_syncer, &accept->content, err);
+    if (accept->content.segment == 0)
+        return place(keeper, task, accept, err);
+    return spool_check(keeper->queue_checker, &accept->content, err);
 }
 
 /* ---- write ---- */
@@ -165,7 +185,8 @@ static void write_recipients(struct keeper *keeper, const struct ipc_accept *acc
     }
 }
 
-static void write_message(struct keeper *keeper, const struct ipc_accept *accept)
+static void write_message(struct keeper *keeper, const struct ipc_accept *accept,
+                          const struct content_ref *content)
 {
     int64_t now_ms = clock_unix_ms();
     struct store_message row = {.id = accept->message,
@@ -175,7 +196,7 @@ static void write_message(struct keeper *keeper, const struct ipc_accept *accept
                                 .hops = accept->hops,
                                 .accepted_ms = now_ms,
                                 .expires_ms = accept->expires_ms,
-                                .content = accept->content,
+                                .content = *content,
                                 .account = accept->account,
                                 .user = accept->user,
                                 .envid = accept->envid,
@@ -199,7 +220,7 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *m
     if (accept->kind == KIND_BOUNCE)
         bounce_write(keeper, accept);
     else if (!store_message_exists(keeper->store, accept->message))
-        write_message(keeper, accept);
+        write_message(keeper, accept, task->is_placed ? task->context : &accept->content);
     else
         /* The row would break the whole batch's commit, and with it everybody's mail, for ever again. */
         result = (struct ipc_accept_result){.ask = accept->ask,
@@ -227,7 +248,12 @@ static void refuse(struct keeper *keeper, struct task *task, const union ipc_any
 }
 
 static const struct task_kind kind_accept = {
-    .name_cstr = "accept", .prepare = prepare, .run = run, .refuse = refuse};
+    .name_cstr = "accept",
+    .prepare = prepare,
+    .run = run,
+    .refuse = refuse,
+    .release = inbox_free_context,
+};
 
 void accept_take(struct keeper *keeper, struct peer *peer, enum ipc_type type,
                  const union ipc_any *message)

@@ -29,14 +29,14 @@ static uint64_t id_at(int64_t at_ms)
 struct folder {
     enum spool_kind kind;
     int fd;
-    struct spool_syncer *syncer;
+    struct spool_checker *checker;
 };
 
 static bool remove_segment(struct keeper *keeper, const struct folder *folder, uint64_t segment)
 {
     struct err err = {0};
 
-    spool_syncer_forget(folder->syncer, segment);
+    spool_checker_forget(folder->checker, segment);
     switch (spool_segment_remove(folder->fd, segment, &err)) {
     case SPOOL_REMOVED:
         break;
@@ -82,8 +82,8 @@ static void sweep_garbage(struct keeper *keeper, const struct folder *folder)
 
 static void sweep(struct keeper *keeper, bool with_garbage)
 {
-    struct folder folders[] = {{SPOOL_QUEUE, keeper->queue_fd, keeper->queue_syncer},
-                               {SPOOL_PORTAL, keeper->portal_fd, keeper->portal_syncer}};
+    struct folder folders[] = {{SPOOL_QUEUE, keeper->queue_fd, keeper->queue_checker},
+                               {SPOOL_PORTAL, keeper->portal_fd, keeper->portal_checker}};
 
     for (size_t i = 0; i < COUNT_OF(folders); i++) {
         sweep_dead(keeper, &folders[i]);
@@ -134,6 +134,7 @@ void keeper_housekeeping(void *context)
 {
     struct keeper *keeper = context;
 
+    spool_writer_tick(keeper->queue_writer, clock_unix_ms());
     sessions_sweep(&keeper->sessions, loop_now_ms());
     if (!keeper->inbox.is_failing)
         inbox_put_own(keeper, &kind_housekeeping, IPC_NONE, NULL, NULL, 0, 0, 0);

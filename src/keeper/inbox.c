@@ -189,6 +189,26 @@ static void refuse(struct keeper *keeper, struct task *task, const struct err *w
     explicit_bzero(&any, sizeof any);
 }
 
+/* One sync for all content that was placed; when it fails, none of it counts. */
+static void sync_placed(struct keeper *keeper, struct list *batch)
+{
+    struct list_link *link = list_first(batch), *next;
+    struct err err = {0};
+
+    if (spool_writer_sync(keeper->queue_writer, &err))
+        return;
+    LOG(LOG_ERROR, "keeper.not_durable", log_cstr("why", err.text_cstr));
+    for (; link != NULL; link = next) {
+        struct task *task = LIST_ELEMENT(link, struct task, link);
+
+        next = list_next(batch, link);
+        if (!task->is_placed)
+            continue;
+        refuse(keeper, task, &err);
+        free_task(keeper, task);
+    }
+}
+
 /* Checks and syncs; those that fail are refused and leave the batch. */
 static void prepare_all(struct keeper *keeper, struct list *batch)
 {
@@ -207,6 +227,7 @@ static void prepare_all(struct keeper *keeper, struct list *batch)
         refuse(keeper, task, &err);
         free_task(keeper, task);
     }
+    sync_placed(keeper, batch);
 }
 
 static bool check_room(struct keeper *keeper, struct err *err)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Group commit. Whatever writes rows is a task: a message from another role, copied, or a piece of
- * the keeper's own work. Tasks gather while the loop drains its channels; then the batch runs: sync
- * the segments named, one transaction, answers. Nothing waits for a timer; under load batches grow by
+ * the keeper's own work. Tasks gather while the loop drains its channels; then the batch runs: small content
+ * into the keeper's segment with one sync, one transaction, answers. Nothing waits for a timer; under load batches grow by
  * themselves. Lazy tasks (results of deliveries) wait for company, but not longer than a blink.
  *
  * When the commit fails nothing of the batch happened: tasks with somebody who waits for an answer
@@ -26,7 +26,7 @@ struct task_kind {
     const char *name_cstr;
     bool is_lazy;
     /*
-     * Before the transaction: check, and have content synced. False: refused alone with err. NULL:
+     * Before the transaction: check, and place content. False: refused alone with err. NULL:
      * nothing to prepare. No rows are written here.
      */
     bool (*prepare)(struct keeper *keeper, struct task *task, const union ipc_any *message,
@@ -47,6 +47,8 @@ struct task {
     enum ipc_type type; /* IPC_NONE: no message */
     void *context;
     uint64_t a, b, c; /* the kind's own */
+    bool
+        is_placed; /* prepare has put content into the keeper's own segment: refused when its sync fails */
     size_t frame_len;
     uint8_t frame[];
 };

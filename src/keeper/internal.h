@@ -15,7 +15,8 @@
 #include "keeper/schedule.h"
 #include "keeper/sessions.h"
 #include "spool/keyring.h"
-#include "spool/syncer.h"
+#include "spool/checker.h"
+#include "spool/writer.h"
 #include "store/address.h"
 #include "store/key.h"
 #include "store/store.h"
@@ -27,7 +28,8 @@ struct keeper {
     struct id_maker ids;
     struct buffer certificate;
     int queue_fd, portal_fd; /* folders of segments */
-    struct spool_syncer *queue_syncer, *portal_syncer;
+    struct spool_checker *queue_checker, *portal_checker;
+    struct spool_writer *queue_writer; /* small content that comes with its question */
     struct spool_keyring *ring;
     struct inbox inbox;
     struct peers peers;

@@ -53,8 +53,11 @@ static bool open_spool(struct keeper *keeper, struct err *err)
 {
     const struct recipient_key *pair;
 
-    keeper->queue_syncer = spool_syncer_new(keeper->queue_fd);
-    keeper->portal_syncer = spool_syncer_new(keeper->portal_fd);
+    keeper->queue_checker = spool_checker_new(keeper->queue_fd);
+    keeper->portal_checker = spool_checker_new(keeper->portal_fd);
+    keeper->queue_writer =
+        spool_writer_open(keeper->queue_fd, SPOOL_QUEUE, &keeper->ids,
+                          recipient_key_certificate(store_key_pair(keeper->store, 0)), NULL);
     keeper->ring = spool_keyring_new(keeper->queue_fd);
     for (size_t i = 0; (pair = store_key_pair(keeper->store, i)) != NULL; i++)
         spool_keyring_add(keeper->ring, pair);
@@ -169,9 +172,10 @@ void keeper_close(struct keeper **keeper)
     auth_deinit(&gone->auth);
     loop_timer_free(&gone->housekeeping);
     loop_timer_free(&gone->drain_timer);
+    spool_writer_close(&gone->queue_writer);
     spool_keyring_free(&gone->ring);
-    spool_syncer_free(&gone->queue_syncer);
-    spool_syncer_free(&gone->portal_syncer);
+    spool_checker_free(&gone->queue_checker);
+    spool_checker_free(&gone->portal_checker);
     store_close(&gone->store);
     if (gone->queue_fd >= 0)
         close(gone->queue_fd);

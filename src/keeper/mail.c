@@ -146,7 +146,7 @@ static bool prepare(struct keeper *keeper, struct task *task, const union ipc_an
                     struct err *err)
 {
     (void)task;
-    return spool_sync(keeper->queue_syncer, &message->mail_made.content, err);
+    return spool_check(keeper->queue_checker, &message->mail_made.content, err);
 }
 
 static void run(struct keeper *keeper, struct task *task, const union ipc_any *answer)

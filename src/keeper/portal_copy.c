@@ -190,8 +190,8 @@ static bool prepare(struct keeper *keeper, struct task *task, const union ipc_an
     (void)task;
     if (made->lookup.len != PORTAL_LOOKUP_BYTES || made->wrapped.len != KEYWRAP_BYTES)
         return FAIL(err, ERR_PEER, "the scribe's copy lacks a part");
-    return spool_sync(keeper->portal_syncer, &made->copy, err) &&
-           spool_sync(keeper->queue_syncer, &made->notice, err);
+    return spool_check(keeper->portal_checker, &made->copy, err) &&
+           spool_check(keeper->queue_checker, &made->notice, err);
 }
 
 static void write_copy(struct keeper *keeper, const struct copy_wish *wish,

@@ -252,7 +252,7 @@ static bool prepare_reply(struct keeper *keeper, struct task *task,
                           const union ipc_any *message, struct err *err)
 {
     (void)task;
-    return spool_sync(keeper->queue_syncer, &message->portal_reply.content, err);
+    return spool_check(keeper->queue_checker, &message->portal_reply.content, err);
 }
 
 static void run_reply(struct keeper *keeper, struct task *task, const union ipc_any *message)

@@ -85,7 +85,23 @@ struct content_ref stand_content(struct stand *stand, enum spool_kind kind, stru
 
     must(spool_message_write(message, plain, &err));
     must(spool_message_finish(&message, &ref, &err));
+    must(spool_writer_sync(kind == SPOOL_QUEUE ? stand->queue_writer : stand->portal_writer,
+                           &err));
     return ref;
+}
+
+void stand_parcel(struct stand *stand, struct slice plain, struct ipc_accept *accept)
+{
+    struct spool_message *message = spool_message_begin(stand->queue_writer);
+    struct spool_parcel parcel;
+    struct err err = {0};
+
+    must(spool_message_write(message, plain, &err));
+    spool_message_seal(&message, &parcel);
+    accept->content = (struct content_ref){.plain_bytes = parcel.plain_bytes,
+                                           .sealed_bytes = parcel.sealed.len};
+    accept->sealed = parcel.sealed;
+    accept->data_key = parcel.data_key;
 }
 
 static void on_make_copy(struct stand *stand, const struct ipc_make_portal_copy *wish)
@@ -394,8 +410,7 @@ uint64_t stand_submit(struct stand *stand, const struct stand_mail *mail)
         must(ipc_list_append(&list, IPC_RECIPIENT, &item));
     }
     accept.recipients = buffer_view(&list);
-    accept.content =
-        stand_content(stand, SPOOL_QUEUE, S("Subject: canary-subject\r\n\r\nx\r\n"));
+    stand_parcel(stand, S("Subject: canary-subject\r\n\r\nx\r\n"), &accept);
     must(ipc_send(stand->smtpd, IPC_ACCEPT, &accept));
     buffer_deinit(&list);
     return accept.message;

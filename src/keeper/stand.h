@@ -72,6 +72,8 @@ void stand_outcome(struct stand *stand, const char *domain_cstr, enum delivery_o
 
 /* Seal content; the kind's segment. */
 struct content_ref stand_content(struct stand *stand, enum spool_kind kind, struct slice plain);
+/* The same, small enough to travel in `accept`: a view until the stand writes again. */
+void stand_parcel(struct stand *stand, struct slice plain, struct ipc_accept *accept);
 /* Submit a message from clerk@clinic.test: recipients separated by spaces; returns its id. */
 struct stand_mail {
     const char *to_cstr, *answer_cstr, *envid_cstr;

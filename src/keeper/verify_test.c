@@ -167,10 +167,10 @@ static void test_damaged_segments(void **state)
         enum verify_finding finding;
         uint64_t problems;
     } cases[] = {
-        /* The message that waits and the notice; a damaged header is told once more. */
-        {50, -1, VERIFY_CONTENT, 3},
+        /* The message that waits and the notice; each in a segment whose damaged header is told too. */
+        {50, -1, VERIFY_CONTENT, 4},
         {-1, SPOOL_HEADER_BYTES + 10, VERIFY_CONTENT, 2},
-        {-1, 100, VERIFY_CONTENT, 3},
+        {-1, 100, VERIFY_CONTENT, 4},
         {-1, -1, VERIFY_SEGMENT_MISSING, 2},
     };
     struct stand stand;

@@ -12,6 +12,7 @@
 enum { OUT_MAX_BYTES = 4 << 20, PIECE_BYTES = 32 * 1024, SUBJECT_MAX = 900 };
 
 struct compose {
+    struct spool_writer *spool;
     struct spool_message *message;
     struct mime_writer writer;
     struct buffer out;
@@ -104,6 +105,7 @@ bool compose_begin(struct spool_writer *writer, const struct compose_head *head,
 
     must(compose != NULL);
     *compose_out = NULL;
+    compose->spool = writer;
     compose->message = spool_message_begin(writer);
     compose->has_files = has_files;
     buffer_init(&compose->out, OUT_MAX_BYTES);
@@ -156,8 +158,9 @@ bool compose_finish(struct compose **compose, struct content_ref *content_out, s
 
     if ((*compose)->has_files)
         mime_write_boundary_end(&(*compose)->writer, &(*compose)->boundary);
-    is_finished =
-        flush(*compose, err) && spool_message_finish(&(*compose)->message, content_out, err);
+    is_finished = flush(*compose, err) &&
+                  spool_message_finish(&(*compose)->message, content_out, err) &&
+                  spool_writer_sync((*compose)->spool, err);
     compose_abort(compose);
     return is_finished;
 }

@@ -32,7 +32,7 @@ static bool open_folder(const struct role *role, const char *kind_cstr, int *fd_
     char path_cstr[PATH_SIZE];
 
     role_spool_path(role, kind_cstr, path_cstr, sizeof path_cstr);
-    *fd_out = open(path_cstr, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    *fd_out = open(path_cstr, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return *fd_out >= 0 || FAIL(err, ERR_TEMP, "cannot open the folder %s", path_cstr);
 }
 

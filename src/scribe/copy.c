@@ -144,7 +144,7 @@ static void answer_made(struct scribe *scribe, const struct making *making)
         answer.salt = slice_of(making->salt, sizeof making->salt);
         answer.verifier = slice_of(making->answer.verifier, sizeof making->answer.verifier);
     }
-    scribe__answer(scribe, IPC_PORTAL_COPY_MADE, &answer);
+    scribe__answer_stored(scribe, IPC_PORTAL_COPY_MADE, &answer);
     secret_wipe(&answer.share);
 }
 

@@ -55,10 +55,15 @@ struct scribe {
     struct list pieces; /* piecework under way */
     size_t piece_count;
     enum turn last_turn;
+    /* Answers that tell of content which is not durable yet: whole frames, in order. */
+    struct buffer held;
+    size_t held_count;
 };
 
-/* Answer; the one place where answers leave. */
+/* Answer at once. */
 void scribe__answer(struct scribe *scribe, enum ipc_type type, const void *message);
+/* Answer when what was stored for it is durable, together with all others of this turn. */
+void scribe__answer_stored(struct scribe *scribe, enum ipc_type type, const void *message);
 
 /* Do the first piece at once; if that was not all, it goes on in scribe_work. */
 void scribe__begin(struct scribe *scribe, struct piecework *work);

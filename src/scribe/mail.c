@@ -96,7 +96,7 @@ void scribe__make_mail(struct scribe *scribe, const struct ipc_make_mail *questi
         answer.text = slice_from_cstr(err.text_cstr);
     }
     answer.header_id = buffer_view(&header_id);
-    scribe__answer(scribe, IPC_MAIL_MADE, &answer);
+    scribe__answer_stored(scribe, IPC_MAIL_MADE, &answer);
     buffer_wipe(&mail);
     buffer_deinit(&header_id);
 }

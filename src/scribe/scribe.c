@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { HELD_MAX_BYTES = 2 * (IPC_FRAME_MAX_BYTES + IPC_FRAME_HEAD_BYTES) };
+
 /* ---- life ---- */
 
 static int duplicate(int fd)
@@ -37,6 +39,7 @@ bool scribe_new(const struct scribe_options *options, struct scribe **scribe_out
                                       options->certificate, NULL);
     scribe->portal = spool_writer_open(options->portal_fd, SPOOL_PORTAL, options->ids,
                                        options->certificate, NULL);
+    buffer_init(&scribe->held, HELD_MAX_BYTES);
     list_init(&scribe->people.jobs);
     list_init(&scribe->copies.jobs);
     list_init(&scribe->large.jobs);
@@ -81,6 +84,7 @@ void scribe_free(struct scribe **scribe)
     queue_clear(&it->people);
     queue_clear(&it->copies);
     queue_clear(&it->large);
+    buffer_wipe(&it->held);
     while ((link = list_first(&it->pieces)) != NULL)
         piece_end(it, LIST_ELEMENT(link, struct piecework, link));
     if (it->settings != NULL)
@@ -142,6 +146,58 @@ void scribe__answer(struct scribe *scribe, enum ipc_type type, const void *messa
     scribe->options.answer(scribe->options.context, type, message);
 }
 
+/* ---- answers that wait for the disk ---- */
+
+/* The answer of that frame; or, when its content was lost, that there is none. */
+static void answer_held(struct scribe *scribe, enum ipc_type type, const union ipc_any *message,
+                        const struct err *lost)
+{
+    struct ipc_portal_copy_made no_copy = {.ask = message->portal_copy_made.ask};
+    struct ipc_mail_made no_mail = {.ask = message->mail_made.ask};
+
+    if (lost == NULL) {
+        scribe__answer(scribe, type, message);
+    } else if (type == IPC_PORTAL_COPY_MADE) {
+        no_copy.text = slice_from_cstr(lost->text_cstr);
+        scribe__answer(scribe, type, &no_copy);
+    } else {
+        no_mail.text = slice_from_cstr(lost->text_cstr);
+        scribe__answer(scribe, type, &no_mail);
+    }
+}
+
+static void settle(struct scribe *scribe)
+{
+    struct slice frames = buffer_view(&scribe->held);
+    struct err err = {0};
+    bool synced = spool_writer_sync(scribe->portal, &err);
+
+    synced = synced & spool_writer_sync(scribe->queue, &err);
+    if (!synced)
+        LOG(LOG_ERROR, "scribe.not_durable", log_cstr("why", err.text_cstr));
+    while (frames.len > 0) {
+        union ipc_any message;
+        enum ipc_type type;
+        struct err unused;
+        size_t len;
+
+        must(ipc_unpack(frames, &type, &message, &len, &unused) == PROGRESS_DONE);
+        answer_held(scribe, type, &message, synced ? NULL : &err);
+        explicit_bzero(&message, sizeof message);
+        frames = slice_from(frames, len);
+    }
+    buffer_clear_wiped(&scribe->held);
+    scribe->held_count = 0;
+}
+
+void scribe__answer_stored(struct scribe *scribe, enum ipc_type type, const void *message)
+{
+    if (buffer_len(&scribe->held) > HELD_MAX_BYTES / 2)
+        settle(scribe);
+    must(ipc_pack(type, message, &scribe->held));
+    scribe->held_count++;
+}
+
 /* ---- work that waits ---- */
 
 static void put_off(struct slow_queue *queue, enum ipc_type type, const void *message)
@@ -158,7 +214,7 @@ static void put_off(struct slow_queue *queue, enum ipc_type type, const void *me
 bool scribe_has_work(const struct scribe *scribe)
 {
     return scribe->people.count + scribe->copies.count + scribe->large.count +
-               scribe->piece_count >
+               scribe->piece_count + scribe->held_count >
            0;
 }
 
@@ -245,6 +301,8 @@ void scribe_work(struct scribe *scribe)
 {
     enum turn turn = scribe->last_turn;
 
+    if (scribe->held_count > 0)
+        settle(scribe);
     if (!scribe_has_work(scribe))
         return;
     do
@@ -255,6 +313,8 @@ void scribe_work(struct scribe *scribe)
         do_piece(scribe);
     else
         do_first(scribe, turn == TURN_PEOPLE ? &scribe->people : &scribe->copies);
+    if (scribe->held_count > 0)
+        settle(scribe);
 }
 
 /* ---- questions ---- */

@@ -5,7 +5,8 @@
  * a time by scribe_work, a few of them in turn. What is slow on purpose (argon2id) waits in two
  * queues and is done there too, so that signing goes on between pieces. Questions of people who wait (passwords,
  * answers) are refused as "overloaded" when more than SCRIBE_PEOPLE_MAX wait; copies whose reader is asked a
- * question always wait their turn.
+ * question always wait their turn. What tells of stored content is answered only when scribe_work has made it
+ * durable, for all of a turn together.
  */
 #ifndef SCRIBE_SCRIBE_H
 #define SCRIBE_SCRIBE_H
@@ -47,9 +48,9 @@ MUST_CHECK bool scribe_configure(struct scribe *scribe, struct settings *setting
 
 /* A question of the keeper. Types that are none of the scribe's are logged and dropped. */
 void scribe_on_message(struct scribe *scribe, enum ipc_type type, const union ipc_any *message);
-/* Does slow work wait? */
+/* Does slow work wait, or an answer for the disk? */
 bool scribe_has_work(const struct scribe *scribe);
-/* Do one piece of it (at most about 60 ms), if there is any. */
+/* Settle the answers that wait, then do one piece of slow work (at most about 60 ms), if there is any. */
 void scribe_work(struct scribe *scribe);
 /* Once in a while: see spool_writer_tick. */
 void scribe_tick(struct scribe *scribe, int64_t now_ms);

@@ -234,7 +234,8 @@ static void answer_failure(struct session *session, const struct err *err)
     session_reply_err(session, &why);
 }
 
-static bool send_accept(struct session *session, const struct content_ref *ref)
+/* parcel: the content itself, when it is small. */
+static bool send_accept(struct session *session, const struct spool_parcel *parcel)
 {
     const struct transaction *transaction = session->transaction;
     const struct header_facts *facts = &transaction->content.facts;
@@ -256,10 +257,17 @@ static bool send_accept(struct session *session, const struct content_ref *ref)
         .answer = buffer_view(&facts->wishes.answer),
         .expires_ms = facts->wishes.expires_ms,
         .receipt = facts->wishes.receipt,
-        .content = *ref,
+        .ask = session->ask,
+        .content = transaction->content.place,
         .recipients = buffer_view(&transaction->recipients),
     };
 
+    if (parcel != NULL) {
+        accept.content = (struct content_ref){.plain_bytes = parcel->plain_bytes,
+                                              .sealed_bytes = parcel->sealed.len};
+        accept.data_key = parcel->data_key;
+        accept.sealed = parcel->sealed;
+    }
     buffer_clear(story);
     if (!trace_story(session, story))
         buffer_clear(story);
@@ -268,11 +276,65 @@ static bool send_accept(struct session *session, const struct content_ref *ref)
         accept.account = slice_from_cstr(session->account->name_cstr);
     if (session->user != NULL)
         accept.user = slice_from_cstr(session->user->name_cstr);
-    accept.ask = session_ask(session);
-    if (ipc_send(session->server->keeper, IPC_ACCEPT, &accept))
+    if (ipc_send(session->server->keeper, IPC_ACCEPT, &accept)) {
+        secret_wipe(&accept.data_key);
         return true;
-    session_unask(session);
+    }
+    secret_wipe(&accept.data_key);
     return false;
+}
+
+static void answer_busy(struct session *session)
+{
+    struct err err;
+
+    FAIL_SMTP(&err, ERR_TEMP, 451, "4.3.2", "too busy; try again later");
+    session_unask(session);
+    answer_failure(session, &err);
+}
+
+/* Small content goes along with the question: the keeper puts all that has gathered on disk at once. */
+static void send_small(struct session *session)
+{
+    struct spool_parcel parcel;
+
+    spool_message_seal(&session->transaction->content.spool, &parcel);
+    session_ask(session);
+    if (!send_accept(session, &parcel))
+        answer_busy(session);
+    secret_wipe(&parcel.data_key);
+}
+
+/* The content is stored. The turn's end makes it durable, together with the others' of this turn. */
+static void wait_for_sync(struct session *session)
+{
+    struct smtpd *server = session->server;
+
+    session_ask(session);
+    if (list_is_empty(&server->syncing))
+        loop_timer_set(server->sync, 0);
+    list_push_back(&server->syncing, &session->sync_link);
+}
+
+void contents_sync(struct smtpd *server)
+{
+    struct err err = {0};
+    bool synced = spool_writer_sync(server->spool, &err);
+    struct list_link *link;
+
+    while ((link = list_take_first(&server->syncing)) != NULL) {
+        struct session *session = LIST_ELEMENT(link, struct session, sync_link);
+
+        if (synced && send_accept(session, NULL))
+            continue;
+        if (synced) {
+            answer_busy(session);
+        } else {
+            session_unask(session);
+            answer_failure(session, &err);
+        }
+        session_resume(session);
+    }
 }
 
 /* Taken and forgotten: nothing bounced, and nobody waits for it. */
@@ -286,7 +348,6 @@ static void answer_no_bounce(struct session *session)
 static void content_end(struct session *session)
 {
     struct content *content = &session->transaction->content;
-    struct content_ref ref;
     struct err err = {0};
 
     session->idle_commands = 0;
@@ -306,15 +367,12 @@ static void content_end(struct session *session)
         answer_no_bounce(session);
         return;
     }
-    if (!spool_message_finish(&content->spool, &ref, &err)) {
+    if (spool_message_is_small(content->spool))
+        send_small(session);
+    else if (spool_message_finish(&content->spool, &content->place, &err))
+        wait_for_sync(session);
+    else
         answer_failure(session, &err);
-        return;
-    }
-    content->segment = ref.segment;
-    if (!send_accept(session, &ref)) {
-        FAIL_SMTP(&err, ERR_TEMP, 451, "4.3.2", "too busy; try again later");
-        answer_failure(session, &err);
-    }
 }
 
 void accept_result(struct session *session, const struct ipc_accept_result *result)
@@ -322,7 +380,6 @@ void accept_result(struct session *session, const struct ipc_accept_result *resu
     char id_cstr[ID_TEXT_SIZE], enhanced_cstr[12], text_cstr[200];
     uint64_t message = session->transaction->message;
     uint64_t bytes = session->transaction->content.bytes;
-    uint64_t segment = session->transaction->content.segment;
     uint32_t count = session->transaction->count;
 
     id_write(message, id_cstr);
@@ -341,8 +398,6 @@ void accept_result(struct session *session, const struct ipc_accept_result *resu
     count_refusal((unsigned)result->code);
     LOG(LOG_WARN, "smtpd.not_accepted", log_id("session", session->id),
         log_id("message", message), log_u64("code", result->code));
-    if (result->code < 500)
-        spool_writer_distrust(session->server->spool, segment, clock_unix_ms());
     if (result->code < 400 || result->code > 599 ||
         !slice_to_cstr(result->enhanced, enhanced_cstr, sizeof enhanced_cstr) ||
         !slice_to_cstr(slice_head(result->text, sizeof text_cstr - 1), text_cstr,

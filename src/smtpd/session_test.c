@@ -585,6 +585,34 @@ static void test_draining_lets_a_message_finish(void **state)
     client_end(&late);
 }
 
+/* Up to 64 KiB of content travel with the question; more waits for its own sync. */
+static void test_small_and_large_content(void **state)
+{
+    struct client client;
+    struct buffer content;
+
+    (void)state;
+    buffer_init(&content, 1 << 20);
+    client_relay(&client, &bed);
+    for (unsigned i = 0; i < 2; i++) {
+        buffer_clear(&content);
+        must(buffer_append(&content, S(BED_HEADER "\r\n")));
+        for (unsigned line = 0; line < 1 + i * 1500; line++)
+            must(buffer_append(&content,
+                               S("a line of fifty bytes, which is what this one has\r\n")));
+        must(buffer_append(&content, S(".\r\n")));
+        client_envelope(&client);
+        client_ask(&client, "DATA\r\n", "354");
+        client_send(&client, buffer_view(&content));
+        client_expect(&client, "250 2.0.0");
+        assert_int_equal(bed.accepts, i + 1);
+        assert_int_equal(bed.parcels, 1);
+        assert_true(slice_ends_with_nocase(buffer_view(&bed.content), S("this one has\r\n")));
+    }
+    buffer_deinit(&content);
+    client_end(&client);
+}
+
 static void test_a_lost_keeper_ends_all(void **state)
 {
     struct client idle, asking;
@@ -630,6 +658,7 @@ int main(void)
         CASE(test_too_many_sessions),
         CASE(test_silence_and_dripping_end),
         CASE(test_draining_lets_a_message_finish),
+        CASE(test_small_and_large_content),
         CASE(test_a_lost_keeper_ends_all),
     };
 

@@ -30,7 +30,7 @@ struct bed {
     struct settings *settings;
     struct id_maker ids;
     struct recipient_key *key;
-    struct spool_writer *spool;
+    struct spool_writer *spool, *placer;
     struct smtpd *server;
     struct tls_context *client_tls;
     char folder_cstr[64];
@@ -39,7 +39,7 @@ struct bed {
     bool holds;            /* answers nothing */
     unsigned verdict_code; /* 0 = takes the message */
     /* And what it saw last: */
-    unsigned auths, accepts;
+    unsigned auths, accepts, parcels;
     struct ipc_accept seen; /* its BYTES are views into the next two */
     struct buffer texts; /* "account|user|from|header_id|question|answer|envid|received_by" */
     struct buffer rcpts; /* "address notify orcpt\n" each */
@@ -103,7 +103,18 @@ static inline void bed_on_accept(struct bed *bed, const struct ipc_accept *accep
         must(buffer_append_format(&bed->rcpts, "%.*s %u %.*s\n", SLICE_ARGS(item.address),
                                   (unsigned)item.notify, SLICE_ARGS(item.orcpt)));
     }
-    bed_read_content(bed, &accept->content);
+    if (accept->content.segment == 0) {
+        struct spool_parcel parcel = {accept->sealed, accept->content.plain_bytes,
+                                      accept->data_key};
+        struct content_ref ref;
+        struct err err;
+
+        bed->parcels++;
+        must(spool_writer_place(bed->placer, &parcel, &ref, &err));
+        bed_read_content(bed, &ref);
+    } else {
+        bed_read_content(bed, &accept->content);
+    }
     if (!bed->holds)
         must(ipc_send(bed->keeper, IPC_ACCEPT_RESULT, &result));
 }
@@ -195,6 +206,8 @@ static inline void bed_start(struct bed *bed, const char *more_cstr)
     bed->keeper = ipc_channel_new(bed->loop, fds[0], bed_on_keeper, bed_on_end, bed);
     bed->server_end = ipc_channel_new(bed->loop, fds[1], bed_on_answer, bed_on_end, bed);
     assert_true(recipient_key_generate("test", &bed->key, &err));
+    bed->placer = spool_writer_open(bed->folder_fd, SPOOL_QUEUE, &bed->ids,
+                                    recipient_key_certificate(bed->key), NULL);
     bed->spool = spool_writer_open(bed->folder_fd, SPOOL_QUEUE, &bed->ids,
                                    recipient_key_certificate(bed->key), NULL);
     bed->server = smtpd_new(&(struct smtpd_options){bed->loop, bed->server_end, &bed->ids,
@@ -212,6 +225,7 @@ static inline void bed_end(struct bed *bed)
 
     smtpd_free(&bed->server);
     spool_writer_close(&bed->spool);
+    spool_writer_close(&bed->placer);
     recipient_key_free(&bed->key);
     ipc_channel_free(&bed->keeper);
     ipc_channel_free(&bed->server_end);

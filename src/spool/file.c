@@ -2,6 +2,7 @@
 #include "spool/internal.h"
 
 #include "base/log.h"
+#include "base/stats.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,7 +46,7 @@ bool spool__file_create(int dir_fd, const struct spool_header *header,
 {
     char name_cstr[SPOOL_NAME_SIZE];
     uint8_t bytes[SPOOL_HEADER_BYTES];
-    struct spool_file file = {-1, header->id, 0, header->created_ms};
+    struct spool_file file = {.fd = -1, .id = header->id, .created_ms = header->created_ms};
 
     spool_segment_name(header->id, name_cstr);
     file.fd =
@@ -87,6 +88,34 @@ bool spool__file_append(struct spool_file *file, struct slice bytes, struct err 
     }
     file->end = end;
     return true;
+}
+
+bool spool__file_sync(int dir_fd, struct spool_file *file, struct err *err)
+{
+    int64_t began_us, took_us;
+
+    if (file->synced == file->end)
+        return true;
+    began_us = stats_now_us();
+    if (fdatasync(file->fd) != 0 || (file->synced == 0 && fsync(dir_fd) != 0))
+        return fail_full(err, "a segment could not be made durable", errno);
+    file->synced = file->end;
+    took_us = stats_now_us() - began_us;
+    STAT_MEASURE(CONTENT_SYNC, took_us);
+    log_slow("segment sync", took_us);
+    return true;
+}
+
+void spool__file_push(struct spool_file *file)
+{
+    /* Only to spread the work: what fails here fails in the sync, too. */
+    if (file->begun > file->pushed)
+        sync_file_range(file->fd, (off_t)file->pushed, (off_t)(file->begun - file->pushed),
+                        SYNC_FILE_RANGE_WAIT_BEFORE);
+    file->pushed = file->begun;
+    sync_file_range(file->fd, (off_t)file->pushed, (off_t)(file->end - file->pushed),
+                    SYNC_FILE_RANGE_WRITE);
+    file->begun = file->end;
 }
 
 void spool__file_close(struct spool_file *file)

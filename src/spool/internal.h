@@ -9,6 +9,9 @@ struct spool_file {
     int fd; /* -1 = none */
     uint64_t id;
     uint64_t end; /* where the next byte goes */
+    uint64_t
+        synced; /* so many bytes are on disk for good, and so is the name; 0 = not even that */
+    uint64_t pushed, begun; /* spool__file_push: up to where it has come */
     int64_t created_ms;
 };
 
@@ -19,6 +22,13 @@ bool spool__file_create(int dir_fd, const struct spool_header *header,
                         struct spool_file *file_out, struct err *err);
 /* Append all of it at file->end. False: err is 452 4.3.1 and the file is as long as before. */
 bool spool__file_append(struct spool_file *file, struct slice bytes, struct err *err);
+/*
+ * Make all of it durable, and the first time its name in the folder too. False: err is 452 4.3.1, and the
+ * file can never be trusted again: the kernel may have dropped the bytes and would say "fine" the next time.
+ */
+bool spool__file_sync(int dir_fd, struct spool_file *file, struct err *err);
+/* Let the disk begin with what was appended since the last call, wait for what was begun then. */
+void spool__file_push(struct spool_file *file);
 /* Safe on a file that is not open. */
 void spool__file_close(struct spool_file *file);
 /* Close and unlink. */

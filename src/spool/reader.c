@@ -16,7 +16,6 @@ static const uint64_t most_plain_bytes = UINT64_C(1) << 40;
 struct spool_reader {
     int fd;
     struct content_ref ref;
-    uint8_t aad[SPOOL_AAD_BYTES];
     struct aead *aead;
     uint32_t chunk;  /* the next one */
     uint32_t chunks; /* of the message */
@@ -82,7 +81,6 @@ bool spool_reader_open_fd(int segment_fd, const struct content_ref *ref,
     reader->ref = *ref;
     reader->aead = aead_new(data_key);
     reader->chunks = (uint32_t)((ref->sealed_bytes - ref->plain_bytes) / AEAD_TAG_BYTES);
-    spool_chunk_aad(ref->segment, ref->offset, reader->aad);
     *reader_out = reader;
     return true;
 }
@@ -133,7 +131,7 @@ static bool open_chunk(struct spool_reader *reader, size_t *len_out, struct err 
     if (!read_fully(reader, reader->ref.offset + before, sealed_len, err))
         return false;
     spool_chunk_nonce(reader->chunk, is_last, nonce);
-    if (!aead_open(reader->aead, nonce, slice_of(reader->aad, sizeof reader->aad),
+    if (!aead_open(reader->aead, nonce, slice_of(spool_chunk_aad, SPOOL_AAD_BYTES),
                    slice_of(reader->bytes, sealed_len), reader->bytes)) {
         reader->is_damaged = true;
         return FAIL(err, ERR_PERM,

@@ -28,7 +28,7 @@ _Static_assert(KEY_AT + RECIPIENT_SEALED_MAX_BYTES <= CHECKSUM_AT,
                "a sealed key fits the header");
 
 static const char segment_magic[8] = {'P', 'S', 'T', 'N', 'S', 'E', 'G', '1'};
-static const char message_magic[8] = {'P', 'S', 'T', 'N', 'M', 'S', 'G', '1'};
+const uint8_t spool_chunk_aad[SPOOL_AAD_BYTES] = {'P', 'S', 'T', 'N', 'M', 'S', 'G', '1'};
 static const char suffix_cstr[] = ".seg";
 
 void spool_header_write(const struct spool_header *header,
@@ -229,13 +229,6 @@ void spool_chunk_nonce(uint32_t chunk, bool is_last, uint8_t nonce_out[AEAD_NONC
     memset(nonce_out, 0, AEAD_NONCE_BYTES);
     number_put_big(nonce_out + 7, chunk, 4);
     nonce_out[11] = is_last ? 1 : 0;
-}
-
-void spool_chunk_aad(uint64_t segment, uint64_t offset, uint8_t aad_out[SPOOL_AAD_BYTES])
-{
-    memcpy(aad_out, message_magic, sizeof message_magic);
-    number_put_big(aad_out + 8, segment, 8);
-    number_put_big(aad_out + 16, offset, 8);
 }
 
 uint64_t spool_sealed_bytes(uint64_t plain_bytes)

@@ -19,7 +19,8 @@
  *
  *     key    32 random bytes per message; RFC 3394 wrapped under the epoch key in the message's row
  *     nonce  7 zero bytes, chunk number (4), 1 for the last chunk else 0 (1)
- *     aad    "PSTNMSG1", segment id (8), offset of the message's first byte (8)
+ *     aad    "PSTNMSG1"; not the place: a data key seals one message only, so content that was moved elsewhere
+ *            does not open there, and small content is sealed before anybody knows its place
  *
  * so chunks cannot be cut off, repeated, reordered, or moved to another place without being noticed.
  *
@@ -40,7 +41,7 @@ enum spool_kind { SPOOL_QUEUE = 1, SPOOL_PORTAL = 2 };
 enum {
     SPOOL_HEADER_BYTES = 4096,
     SPOOL_NAME_SIZE = 16 + 4 + 1,
-    SPOOL_AAD_BYTES = 8 + 8 + 8,
+    SPOOL_AAD_BYTES = 8,
 };
 
 struct spool_header {
@@ -83,7 +84,7 @@ MUST_CHECK bool spool_segment_list(int dir_fd, struct spool_segment_info **list_
 enum spool_removal { SPOOL_REMOVED, SPOOL_IN_USE, SPOOL_REMOVAL_FAILED };
 /*
  * Unlink a segment that nothing refers to any more. IN_USE: a writer still has it open; ask again
- * later. A file that is gone already counts as removed. Call spool_syncer_forget first: a message
+ * later. A file that is gone already counts as removed. Call spool_checker_forget first: a message
  * that arrives for it afterwards is then refused, never lost. Leave segments alone whose id is
  * younger than a few minutes (id_time_ms): their writer may just be telling. FAILED: err is ERR_TEMP.
  */
@@ -91,7 +92,7 @@ enum spool_removal spool_segment_remove(int dir_fd, uint64_t segment, struct err
 
 /* The nonce and additional data of one chunk, for writer and reader. */
 void spool_chunk_nonce(uint32_t chunk, bool is_last, uint8_t nonce_out[AEAD_NONCE_BYTES]);
-void spool_chunk_aad(uint64_t segment, uint64_t offset, uint8_t aad_out[SPOOL_AAD_BYTES]);
+extern const uint8_t spool_chunk_aad[SPOOL_AAD_BYTES];
 /* Length in the segment of a message of plain_bytes. */
 uint64_t spool_sealed_bytes(uint64_t plain_bytes);
 

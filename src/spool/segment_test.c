@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "spool/syncer.h"
+#include "spool/checker.h"
 #include "spool/test_house.h"
 
 static void test_rotation_and_removal(void **state)
@@ -140,34 +140,34 @@ static void test_header_refusals(void **state)
     assert_false(spool_segment_name_parse("", &segment));
 }
 
-static void test_sync(void **state)
+static void test_check(void **state)
 {
     struct house *house = *state;
     struct spool_writer *writer = open_writer(house, NULL);
-    struct spool_syncer *syncer = spool_syncer_new(house->dir_fd);
+    struct spool_checker *checker = spool_checker_new(house->dir_fd);
     struct content_ref refs[3], lie;
     struct err err;
 
     for (size_t i = 0; i < COUNT_OF(refs); i++)
         refs[i] = write_one(writer, S("a message"), 10);
     for (size_t i = 0; i < COUNT_OF(refs); i++)
-        assert_true(spool_sync(syncer, &refs[i], &err));
+        assert_true(spool_check(checker, &refs[i], &err));
     refs[0] = write_one(writer, S("another"), 10);
-    assert_true(spool_sync(syncer, &refs[0], &err));
+    assert_true(spool_check(checker, &refs[0], &err));
     lie = refs[0];
     lie.sealed_bytes++;
-    assert_false(spool_sync(syncer, &lie, &err));
+    assert_false(spool_check(checker, &lie, &err));
     assert_int_equal(err.class, ERR_TEMP);
     assert_int_equal(err.smtp_code, 452);
     lie.sealed_bytes = UINT64_MAX;
-    assert_false(spool_sync(syncer, &lie, &err));
+    assert_false(spool_check(checker, &lie, &err));
     lie = refs[0];
     lie.segment++;
-    assert_false(spool_sync(syncer, &lie, &err));
+    assert_false(spool_check(checker, &lie, &err));
     lie.segment = 0;
-    assert_false(spool_sync(syncer, &lie, &err));
+    assert_false(spool_check(checker, &lie, &err));
     /* Removed behind its back: what comes later is not taken. */
-    assert_true(spool_sync(syncer, &refs[0], &err));
+    assert_true(spool_check(checker, &refs[0], &err));
     {
         char name_cstr[SPOOL_NAME_SIZE];
 
@@ -176,20 +176,20 @@ static void test_sync(void **state)
     }
     refs[1] = write_one(writer, S("late"), 10);
     assert_int_equal(refs[1].segment, refs[0].segment);
-    assert_false(spool_sync(syncer, &refs[1], &err));
-    spool_syncer_forget(syncer, refs[0].segment);
-    assert_false(spool_sync(syncer, &refs[1], &err));
+    assert_false(spool_check(checker, &refs[1], &err));
+    spool_checker_forget(checker, refs[0].segment);
+    assert_false(spool_check(checker, &refs[1], &err));
     spool_writer_close(&writer);
-    spool_syncer_free(&syncer);
+    spool_checker_free(&checker);
 }
 
-/* More segments than the syncer keeps open. */
-static void test_sync_of_many_segments(void **state)
+/* More segments than the checker keeps open. */
+static void test_check_of_many_segments(void **state)
 {
     struct house *house = *state;
     struct spool_limits limits = {.segment_bytes = 5000};
     struct spool_writer *writer = open_writer(house, &limits);
-    struct spool_syncer *syncer = spool_syncer_new(house->dir_fd);
+    struct spool_checker *checker = spool_checker_new(house->dir_fd);
     uint8_t *content = make_content(1000);
     struct content_ref refs[70];
     struct err err;
@@ -197,12 +197,12 @@ static void test_sync_of_many_segments(void **state)
     for (size_t i = 0; i < COUNT_OF(refs); i++)
         refs[i] = write_one(writer, slice_of(content, 1000), 1000);
     for (size_t i = 0; i < COUNT_OF(refs); i++)
-        assert_true(spool_sync(syncer, &refs[i], &err));
+        assert_true(spool_check(checker, &refs[i], &err));
     for (size_t i = 0; i < COUNT_OF(refs); i++)
-        assert_true(spool_sync(syncer, &refs[i], &err));
+        assert_true(spool_check(checker, &refs[i], &err));
     free(content);
     spool_writer_close(&writer);
-    spool_syncer_free(&syncer);
+    spool_checker_free(&checker);
 }
 
 int main(void)
@@ -212,8 +212,8 @@ int main(void)
         IN_HOUSE(test_openssl_opens_an_epoch),
         IN_HOUSE(test_older_keys_stay_in_the_ring),
         cmocka_unit_test(test_header_refusals),
-        IN_HOUSE(test_sync),
-        IN_HOUSE(test_sync_of_many_segments),
+        IN_HOUSE(test_check),
+        IN_HOUSE(test_check_of_many_segments),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,17 +51,16 @@ static void read_all(struct slice sealed, struct slice plain)
 static void seal(struct slice plain, uint8_t *out)
 {
     struct aead *aead = aead_new(&data_key);
-    uint8_t aad[SPOOL_AAD_BYTES], nonce[AEAD_NONCE_BYTES];
+    uint8_t nonce[AEAD_NONCE_BYTES];
     uint32_t chunk = 0;
     bool is_last;
 
-    spool_chunk_aad(1, SPOOL_HEADER_BYTES, aad);
     do {
         struct slice piece = slice_head(plain, SPOOL_CHUNK_BYTES);
 
         is_last = piece.len == plain.len;
         spool_chunk_nonce(chunk++, is_last, nonce);
-        aead_seal(aead, nonce, slice_of(aad, sizeof aad), piece, out);
+        aead_seal(aead, nonce, slice_of(spool_chunk_aad, SPOOL_AAD_BYTES), piece, out);
         out += piece.len + AEAD_TAG_BYTES;
         plain = slice_from(plain, piece.len);
     } while (!is_last);

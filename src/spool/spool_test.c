@@ -3,6 +3,7 @@
 #include "spool/internal.h"
 #include "spool/test_house.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -97,22 +98,159 @@ static void test_too_much_memory_is_refused(void **state)
     spool_writer_close(&writer);
 }
 
-static void test_a_distrusted_segment_is_left(void **state)
+/* The disk as the tests want it: the linker finds this before the C library's. */
+static int sync_error;
+static unsigned syncs;
+
+int fdatasync(int fd)
+{
+    syncs++;
+    if (sync_error == 0)
+        return fsync(fd);
+    errno = sync_error;
+    return -1;
+}
+
+static size_t count_segments(struct house *house)
+{
+    struct spool_segment_info *list = NULL;
+    size_t count = 0;
+
+    must(spool_segment_list(house->dir_fd, &list, &count, NULL));
+    free(list);
+    return count;
+}
+
+/* Sealed by one process, placed by another. */
+static void test_parcels(void **state)
+{
+    static const size_t sizes[] = {0, 1, 4096, SPOOL_CHUNK_BYTES};
+    struct house *house = *state;
+    struct spool_writer *sender = open_writer(house, NULL), *keeper = open_writer(house, NULL);
+    uint8_t *content = make_content(SPOOL_CHUNK_BYTES + 1);
+    struct spool_parcel parcel;
+    struct spool_message *message;
+    struct content_ref ref;
+    struct err err = {0};
+
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        message = spool_message_begin(sender);
+        assert_true(spool_message_write(message, slice_of(content, sizes[i]), &err));
+        assert_true(spool_message_is_small(message));
+        spool_message_seal(&message, &parcel);
+        assert_null(message);
+        assert_true(spool_writer_place(keeper, &parcel, &ref, &err));
+        assert_reads_back(house, &ref, slice_of(content, sizes[i]));
+    }
+    assert_int_equal(count_segments(house), 1); /* the sender made none */
+    parcel.plain_bytes--;
+    assert_false(spool_writer_place(keeper, &parcel, &ref, &err));
+    assert_int_equal(err.class, ERR_PEER);
+    parcel.plain_bytes = UINT64_MAX;
+    assert_false(spool_writer_place(keeper, &parcel, &ref, &err));
+    parcel.sealed = slice_of(content, 0);
+    assert_false(spool_writer_place(keeper, &parcel, &ref, &err));
+    message = spool_message_begin(sender);
+    assert_true(spool_message_write(message, slice_of(content, SPOOL_CHUNK_BYTES + 1), &err));
+    assert_false(spool_message_is_small(message));
+    spool_message_abort(&message);
+    free(content);
+    spool_writer_close(&sender);
+    spool_writer_close(&keeper);
+}
+
+static void test_one_sync_for_many(void **state)
 {
     struct house *house = *state;
     struct spool_writer *writer = open_writer(house, NULL);
-    struct content_ref first = write_one(writer, S("content"), 100), second, third;
-    int64_t now_ms = spool__now_ms();
+    struct err err;
 
-    spool_writer_distrust(writer, first.segment, now_ms); /* too young */
+    syncs = 0;
+    assert_true(spool_writer_sync(writer, &err));
+    assert_int_equal(syncs, 0);
+    for (int i = 0; i < 10; i++)
+        write_one(writer, S("content"), 100);
+    assert_true(spool_writer_sync(writer, &err));
+    assert_true(spool_writer_sync(writer, &err));
+    assert_int_equal(syncs, 1);
+    write_one(writer, S("content"), 100);
+    assert_true(spool_writer_sync(writer, &err));
+    assert_int_equal(syncs, 2);
+    spool_writer_close(&writer);
+}
+
+/* A failed sync is said once, its segment is never used again, and for a moment there is no other. */
+static void test_a_sync_that_fails(void **state)
+{
+    struct house *house = *state;
+    struct spool_writer *writer = open_writer(house, NULL);
+    struct spool_message *message = spool_message_begin(writer);
+    struct content_ref first = write_one(writer, S("content"), 100), second;
+    struct err err = {0};
+
+    assert_true(spool_writer_sync(writer, &err));
+    write_one(writer, S("content"), 100);
+    sync_error = EIO;
+    assert_false(spool_writer_sync(writer, &err));
+    sync_error = 0;
+    assert_int_equal(err.smtp_code, 452);
+    assert_true(spool_message_write(message, S("content"), &err));
+    assert_false(spool_message_finish(&message, &second, &err));
+    assert_int_equal(err.smtp_code, 452);
+    assert_true(spool_writer_sync(writer, &err)); /* said already */
+    usleep(1100 * 1000);
     second = write_one(writer, S("content"), 100);
-    assert_true(second.segment == first.segment);
-    spool_writer_distrust(writer, first.segment + 1, now_ms + 60000); /* another */
-    second = write_one(writer, S("content"), 100);
-    assert_true(second.segment == first.segment);
-    spool_writer_distrust(writer, first.segment, now_ms + 60000);
-    third = write_one(writer, S("content"), 100);
-    assert_true(third.segment != first.segment);
+    assert_true(second.segment != first.segment);
+    assert_true(spool_writer_sync(writer, &err));
+    assert_reads_back(house, &first, S("content"));
+    assert_reads_back(house, &second, S("content"));
+    spool_writer_close(&writer);
+}
+
+/* What fails when a full segment is closed in passing is said at the next sync. */
+static void test_a_sync_that_fails_in_passing(void **state)
+{
+    struct house *house = *state;
+    struct spool_limits limits = {.segment_bytes = SPOOL_HEADER_BYTES + 100};
+    struct spool_writer *writer = open_writer(house, &limits);
+    struct spool_message *message = spool_message_begin(writer);
+    struct content_ref ref;
+    struct err err = {0};
+
+    write_one(writer, S("content of the first"), 100);
+    sync_error = EIO;
+    assert_true(spool_message_write(message,
+                                    S("content that does not fit into the first segment any "
+                                      "more, because it is longer than the rest of it"),
+                                    &err));
+    assert_false(spool_message_finish(&message, &ref, &err));
+    sync_error = 0;
+    assert_false(spool_writer_sync(writer, &err));
+    assert_int_equal(err.smtp_code, 452);
+    assert_true(spool_writer_sync(writer, &err));
+    assert_int_equal(count_segments(house), 0); /* nothing in it counted */
+    spool_writer_close(&writer);
+}
+
+static void test_a_large_one_is_synced_at_its_end(void **state)
+{
+    struct house *house = *state;
+    struct spool_writer *writer = open_writer(house, NULL);
+    struct spool_message *message = spool_message_begin(writer);
+    uint8_t *content = make_content(20 << 20);
+    struct content_ref ref;
+    struct err err = {0};
+
+    syncs = 0;
+    ref = write_one(writer, slice_of(content, 20 << 20), 100000);
+    assert_int_equal(syncs, 1);
+    assert_reads_back(house, &ref, slice_of(content, 20 << 20));
+    assert_true(spool_message_write(message, slice_of(content, 1 << 20), &err));
+    sync_error = EIO;
+    assert_false(spool_message_finish(&message, &ref, &err));
+    sync_error = 0;
+    assert_int_equal(count_segments(house), 1);
+    free(content);
     spool_writer_close(&writer);
 }
 
@@ -190,7 +328,7 @@ static void test_chunks_stay_in_their_places(void **state)
     struct slice all = slice_of(content, len);
     struct content_ref first = write_one(writer, all, 50000), second, ref;
     char name_cstr[SPOOL_NAME_SIZE];
-    struct secret key;
+    struct secret key, second_key;
     struct err err;
     int fd;
 
@@ -215,9 +353,10 @@ static void test_chunks_stay_in_their_places(void **state)
     assert_true(pwrite(fd, sealed, SPOOL_SEALED_CHUNK_BYTES,
                        (off_t)first.offset + SPOOL_SEALED_CHUNK_BYTES) > 0);
     assert_false(reads_all(house, &first, &key, all, &err));
-    /* The whole message in another one's place, with its own key. */
+    /* The whole message in another one's place: that one's key does not open it. */
     assert_true(pwrite(fd, sealed, sealed_len, (off_t)second.offset) > 0);
-    assert_false(reads_all(house, &second, &key, all, &err));
+    assert_true(spool_keyring_open(house->ring, &second, &second_key, &err));
+    assert_false(reads_all(house, &second, &second_key, all, &err));
     assert_true(pwrite(fd, sealed, sealed_len, (off_t)first.offset) > 0);
     assert_true(reads_all(house, &first, &key, all, &err));
     /* The file ends early. */
@@ -341,16 +480,6 @@ static void test_no_plaintext_on_disk(void **state)
     spool_writer_close(&writer);
 }
 
-static size_t count_segments(struct house *house)
-{
-    struct spool_segment_info *list = NULL;
-    size_t count = 0;
-
-    must(spool_segment_list(house->dir_fd, &list, &count, NULL));
-    free(list);
-    return count;
-}
-
 /* The file size limit plays the full disk. */
 static void test_no_space(void **state)
 {
@@ -414,7 +543,11 @@ int main(void)
         IN_HOUSE(test_round_trips),
         IN_HOUSE(test_many_messages_at_once),
         IN_HOUSE(test_too_much_memory_is_refused),
-        IN_HOUSE(test_a_distrusted_segment_is_left),
+        IN_HOUSE(test_parcels),
+        IN_HOUSE(test_one_sync_for_many),
+        IN_HOUSE(test_a_sync_that_fails),
+        IN_HOUSE(test_a_sync_that_fails_in_passing),
+        IN_HOUSE(test_a_large_one_is_synced_at_its_end),
         IN_HOUSE(test_every_changed_byte_is_noticed),
         IN_HOUSE(test_chunks_stay_in_their_places),
         IN_HOUSE(test_seek),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "spool/writer.h"
 
+#include "base/log.h"
 #include "crypto/random.h"
 #include "spool/internal.h"
 
@@ -15,7 +16,10 @@ enum {
     MOST_SOLO_BYTES = 16 << 20,
     DEFAULT_MEMORY_BYTES = 64 << 20,
     FIRST_PLAIN_BYTES = 8 << 10,
-    DISTRUST_AGE_MS = 5000,
+    TROUBLE_MS = 1000,
+    PUSH_BYTES =
+        8
+        << 20, /* so much of a large message is on its way to the disk, and as much again waits */
 };
 
 struct epoch {
@@ -37,6 +41,8 @@ struct spool_writer {
     uint8_t *sealed; /* room for the largest shared message */
     uint64_t memory_bytes;
     size_t open_messages;
+    bool has_lost; /* finished messages were lost with their segment, and nobody was told yet */
+    int64_t trouble_ms; /* when a sync failed; unix milliseconds */
 };
 
 struct spool_message {
@@ -90,13 +96,46 @@ static void epoch_forget(struct epoch *epoch)
     buffer_clear(&epoch->sealed);
 }
 
+/* Make the shared segment durable; what cannot be is given up, its place too if nothing in it counts. */
+static bool shared_sync(struct spool_writer *writer, struct err *err)
+{
+    struct spool_file *file = &writer->file;
+
+    if (file->fd < 0 || spool__file_sync(writer->dir_fd, file, err))
+        return true;
+    writer->trouble_ms = spool__now_ms();
+    if (file->synced == 0)
+        spool__file_discard(writer->dir_fd, file);
+    spool__file_close(file);
+    secret_wipe(&writer->file_epoch);
+    return false;
+}
+
 /* End the shared segment. One without a message is not worth a file. */
 static void shared_close(struct spool_writer *writer)
 {
-    if (writer->file.fd >= 0 && writer->file.end == SPOOL_HEADER_BYTES)
-        spool__file_discard(writer->dir_fd, &writer->file);
-    spool__file_close(&writer->file);
+    struct spool_file *file = &writer->file;
+    struct err err = {0};
+
+    if (file->fd >= 0 && file->end == SPOOL_HEADER_BYTES)
+        spool__file_discard(writer->dir_fd, file);
+    else if (!shared_sync(writer, &err)) {
+        LOG(LOG_ERROR, "spool.segment_lost", log_cstr("why", err.text_cstr));
+        writer->has_lost = true;
+    }
+    spool__file_close(file);
     secret_wipe(&writer->file_epoch);
+}
+
+bool spool_writer_sync(struct spool_writer *writer, struct err *err)
+{
+    bool has_lost = writer->has_lost;
+
+    writer->has_lost = false;
+    if (!shared_sync(writer, err))
+        return false;
+    return !has_lost || FAIL_SMTP(err, ERR_TEMP, 452, "4.3.1",
+                                  "a segment could not be made durable when it was full");
 }
 
 void spool_writer_close(struct spool_writer **writer)
@@ -129,13 +168,6 @@ void spool_writer_tick(struct spool_writer *writer, int64_t now_ms)
         epoch_forget(&writer->epoch);
 }
 
-void spool_writer_distrust(struct spool_writer *writer, uint64_t segment, int64_t now_ms)
-{
-    if (writer->file.fd >= 0 && writer->file.id == segment &&
-        now_ms - writer->file.created_ms >= DISTRUST_AGE_MS)
-        shared_close(writer);
-}
-
 static bool epoch_need(struct spool_writer *writer, int64_t now_ms, struct err *err)
 {
     struct epoch *epoch = &writer->epoch;
@@ -157,6 +189,9 @@ static bool segment_create(struct spool_writer *writer, struct spool_file *file_
     struct spool_header header = {.kind = writer->kind, .created_ms = spool__now_ms()};
     struct slice sealed;
 
+    if (header.created_ms - writer->trouble_ms < TROUBLE_MS &&
+        header.created_ms >= writer->trouble_ms)
+        return FAIL_SMTP(err, ERR_TEMP, 452, "4.3.1", "the disk has just failed");
     if (!epoch_need(writer, header.created_ms, err))
         return false;
     header.id = id_next(writer->ids, header.created_ms);
@@ -237,13 +272,13 @@ static void plain_append(struct spool_message *message, struct slice bytes)
 }
 
 /* Seal one chunk to where `out` points; the writer's aead has the message's key. */
-static void seal_chunk(struct spool_writer *writer, const uint8_t aad[SPOOL_AAD_BYTES],
-                       uint32_t chunk, bool is_last, struct slice plain, uint8_t *out)
+static void seal_chunk(struct spool_writer *writer, uint32_t chunk, bool is_last,
+                       struct slice plain, uint8_t *out)
 {
     uint8_t nonce[AEAD_NONCE_BYTES];
 
     spool_chunk_nonce(chunk, is_last, nonce);
-    aead_seal(writer->aead, nonce, slice_of(aad, SPOOL_AAD_BYTES), plain, out);
+    aead_seal(writer->aead, nonce, slice_of(spool_chunk_aad, SPOOL_AAD_BYTES), plain, out);
 }
 
 static uint8_t *sealed_room(struct spool_writer *writer)
@@ -259,16 +294,18 @@ static bool solo_put(struct spool_message *message, struct slice plain, bool is_
                      struct err *err)
 {
     struct spool_writer *writer = message->writer;
-    uint8_t aad[SPOOL_AAD_BYTES];
     uint8_t *sealed = sealed_room(writer);
 
     must(message->chunks < UINT32_MAX);
-    spool_chunk_aad(message->file.id, SPOOL_HEADER_BYTES, aad);
     aead_set_key(writer->aead, &message->data_key);
-    seal_chunk(writer, aad, message->chunks++, is_last, plain, sealed);
+    seal_chunk(writer, message->chunks++, is_last, plain, sealed);
     aead_forget(writer->aead);
-    return spool__file_append(&message->file, slice_of(sealed, plain.len + AEAD_TAG_BYTES),
-                              err);
+    if (!spool__file_append(&message->file, slice_of(sealed, plain.len + AEAD_TAG_BYTES), err))
+        return false;
+    /* Else the sync at the end would hold up everybody else of this process for seconds. */
+    if (message->file.end - message->file.begun >= PUSH_BYTES)
+        spool__file_push(&message->file);
+    return true;
 }
 
 /* Draw the data key unless the caller gave one, and wrap it. */
@@ -353,7 +390,7 @@ static bool shared_finish(struct spool_message *message, struct content_ref *ref
 {
     struct spool_writer *writer = message->writer;
     uint64_t sealed_bytes = spool_sealed_bytes(message->len);
-    uint8_t aad[SPOOL_AAD_BYTES], *out;
+    uint8_t *out;
     size_t at = 0;
     uint32_t chunk = 0;
 
@@ -362,7 +399,6 @@ static bool shared_finish(struct spool_message *message, struct content_ref *ref
     *ref_out = (struct content_ref){
         writer->file.id, writer->file.end, sealed_bytes, message->len, {0}};
     wrap_key(message, &writer->file_epoch, ref_out->wrapped_key);
-    spool_chunk_aad(ref_out->segment, ref_out->offset, aad);
     aead_set_key(writer->aead, &message->data_key);
     out = sealed_room(writer);
     do {
@@ -370,7 +406,7 @@ static bool shared_finish(struct spool_message *message, struct content_ref *ref
         bool is_last = plain.len <= SPOOL_CHUNK_BYTES;
 
         plain = slice_head(plain, SPOOL_CHUNK_BYTES);
-        seal_chunk(writer, aad, chunk++, is_last, plain, out);
+        seal_chunk(writer, chunk++, is_last, plain, out);
         out += plain.len + AEAD_TAG_BYTES;
         at += plain.len;
     } while (at < message->len);
@@ -381,11 +417,54 @@ static bool shared_finish(struct spool_message *message, struct content_ref *ref
     return false;
 }
 
+bool spool_message_is_small(const struct spool_message *message)
+{
+    return !message->is_solo && !message->has_key && message->len <= SPOOL_CHUNK_BYTES;
+}
+
+void spool_message_seal(struct spool_message **message, struct spool_parcel *parcel_out)
+{
+    struct spool_message *it = *message;
+    struct spool_writer *writer = it->writer;
+
+    must(spool_message_is_small(it) && !it->has_failed);
+    random_secret(&it->data_key);
+    aead_set_key(writer->aead, &it->data_key);
+    seal_chunk(writer, 0, true, slice_of(it->plain, it->len), sealed_room(writer));
+    aead_forget(writer->aead);
+    *parcel_out = (struct spool_parcel){slice_of(writer->sealed, it->len + AEAD_TAG_BYTES),
+                                        it->len, it->data_key};
+    spool_message_abort(message);
+}
+
+bool spool_writer_place(struct spool_writer *writer, const struct spool_parcel *parcel,
+                        struct content_ref *ref_out, struct err *err)
+{
+    if (parcel->plain_bytes > SPOOL_CHUNK_BYTES ||
+        parcel->sealed.len != parcel->plain_bytes + AEAD_TAG_BYTES)
+        return FAIL(err, ERR_PEER, "not a parcel of one chunk");
+    if (!shared_need(writer, parcel->sealed.len, err))
+        return false;
+    *ref_out = (struct content_ref){
+        writer->file.id, writer->file.end, parcel->sealed.len, parcel->plain_bytes, {0}};
+    keywrap_wrap(&writer->file_epoch, &parcel->data_key, ref_out->wrapped_key);
+    if (spool__file_append(&writer->file, parcel->sealed, err))
+        return true;
+    shared_close(writer);
+    return false;
+}
+
 static bool solo_finish(struct spool_message *message, struct content_ref *ref_out,
                         struct err *err)
 {
+    struct spool_writer *writer = message->writer;
+
     if (!solo_put(message, slice_of(message->plain, message->len), true, err))
         return false;
+    if (!spool__file_sync(writer->dir_fd, &message->file, err)) {
+        writer->trouble_ms = spool__now_ms();
+        return false;
+    }
     *ref_out = (struct content_ref){message->file.id,
                                     SPOOL_HEADER_BYTES,
                                     message->file.end - SPOOL_HEADER_BYTES,

@@ -8,8 +8,10 @@
  * comes. The writer never reads, and keeps nothing with which it could: the data key is wrapped
  * under the epoch key, handed to the caller and forgotten.
  *
- * Nothing is on disk for good until spool_sync (spool/syncer.h) says so: the keeper calls it before
- * it commits. A segment that could not be written is closed, and the next message starts another.
+ * Nothing is on disk for good until spool_writer_sync says so: whoever finishes messages calls it once for
+ * all that have gathered, and only then tells the keeper of them. So the disk's time is spent in the process
+ * that wrote, while the keeper commits what came before (doc/decisions/0004). A segment that could not be
+ * written or synced is closed, and the next message starts another.
  */
 #ifndef SPOOL_WRITER_H
 #define SPOOL_WRITER_H
@@ -53,11 +55,12 @@ void spool_writer_close(struct spool_writer **writer);
  */
 void spool_writer_tick(struct spool_writer *writer, int64_t now_ms);
 /*
- * The keeper could not take content of this segment: perhaps it can never be made durable any more. What
- * comes goes into another segment, unless this one is younger than some seconds: a disk in trouble is
- * not to be filled with segments.
+ * Make every message durable that was finished since the last call; costs nothing when there is none.
+ * Blocks for the time the disk takes. False: ERR_TEMP (452 4.3.1), and none of those messages may be told
+ * of; their segment is given up, and for a second no other is begun, so that a disk in trouble is not filled
+ * with segments.
  */
-void spool_writer_distrust(struct spool_writer *writer, uint64_t segment, int64_t now_ms);
+MUST_CHECK bool spool_writer_sync(struct spool_writer *writer, struct err *err);
 
 /* Begin a message; costs about 100 bytes. The writer must outlive it. */
 struct spool_message *spool_message_begin(struct spool_writer *writer);
@@ -81,6 +84,27 @@ uint64_t spool_message_bytes(const struct spool_message *message);
  */
 MUST_CHECK bool spool_message_finish(struct spool_message **message,
                                      struct content_ref *ref_out, struct err *err);
+/*
+ * Small content need not lie in a segment of this writer: sealed, with its data key, it fits into a message
+ * to the keeper, which places it (spool_writer_place) in one write and one sync with everybody else's.
+ */
+struct spool_parcel {
+    struct slice sealed; /* one chunk; a view into the writer's memory until its next call */
+    uint64_t plain_bytes;
+    struct secret data_key; /* wipe it */
+};
+/* At most SPOOL_CHUNK_BYTES so far, none of it written, and no key set from outside? */
+bool spool_message_is_small(const struct spool_message *message);
+/* Seal a small message into a parcel instead of finishing it. It is freed and the pointer cleared. */
+void spool_message_seal(struct spool_message **message, struct spool_parcel *parcel_out);
+/*
+ * Append a parcel to this writer's open segment and wrap its key under the segment's epoch key. Durable after
+ * spool_writer_sync, like all that is finished. ERR_TEMP (452 4.3.1) as spool_message_finish; ERR_PEER: too
+ * large or too small for a parcel.
+ */
+MUST_CHECK bool spool_writer_place(struct spool_writer *writer,
+                                   const struct spool_parcel *parcel,
+                                   struct content_ref *ref_out, struct err *err);
 /* Give up: frees and wipes. NULL inside is fine. */
 void spool_message_abort(struct spool_message **message);
 

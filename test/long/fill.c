@@ -20,7 +20,6 @@
 #include "keeper/state.h"
 #include "keeper/story.h"
 #include "os/loop.h"
-#include "spool/syncer.h"
 #include "spool/writer.h"
 #include "store/address.h"
 #include "store/domain.h"
@@ -60,7 +59,6 @@ struct filler {
     int queue_fd;
     struct id_maker ids;
     struct spool_writer *writer;
-    struct spool_syncer *syncer;
     struct content_ref *refs; /* of the batch */
     size_t ref_count;
     uint64_t *domain_ids; /* 0 = not made yet */
@@ -321,9 +319,9 @@ static void commit(struct filler *filler)
     uint64_t segment = 0;
     int64_t live = 0;
 
+    if (!spool_writer_sync(filler->writer, &err))
+        die("a segment", err.text_cstr);
     for (size_t i = 0; i < filler->ref_count; i++) {
-        if (!spool_sync(filler->syncer, &filler->refs[i], &err))
-            die("a segment", err.text_cstr);
         if (filler->refs[i].segment != segment) {
             store_segment_count(filler->store, SPOOL_QUEUE, segment, live);
             segment = filler->refs[i].segment;
@@ -351,7 +349,6 @@ int main(int argc, char **argv)
     filler.writer =
         spool_writer_open(filler.queue_fd, SPOOL_QUEUE, &filler.ids,
                           recipient_key_certificate(store_key_pair(filler.store, 0)), NULL);
-    filler.syncer = spool_syncer_new(filler.queue_fd);
     filler.refs = calloc(BATCH_RECIPIENTS + 1, sizeof *filler.refs);
     filler.domain_ids = calloc(filler.options.domains, sizeof *filler.domain_ids);
     filler.content = malloc(BYTES_MAX);
@@ -364,7 +361,6 @@ int main(int argc, char **argv)
             write_message(&filler);
         commit(&filler);
     }
-    spool_syncer_free(&filler.syncer);
     spool_writer_close(&filler.writer);
     store_close(&filler.store);
     if (filler.options.user_cstr != NULL) {
