@@ -146,6 +146,21 @@ static void test_ids_increase_and_read_back(void **state)
     assert_false(id_parse(S("0123456789!BC"), &read));
 }
 
+static void test_ids_after_the_clock_was_set_back(void **state)
+{
+    struct id_maker before, after, none = {0};
+    const int64_t at_ms = INT64_C(1790000000000);
+
+    (void)state;
+    id_maker_init(&before, 3, 0x11234);
+    id_maker_init(&after, 3, 0x23456);
+    for (int i = 0; i < 1000; i++)
+        assert_true(id_next(&before, at_ms) != id_next(&after, at_ms));
+    id_maker_init(&before, 63, UINT64_MAX);
+    assert_true(id_time_ms(id_next(&before, at_ms)) == at_ms);
+    assert_true(id_next(&none, at_ms) < id_next(&after, at_ms + 1));
+}
+
 static void test_numbers_in_both_orders(void **state)
 {
     uint8_t bytes[8] = {0};
@@ -221,6 +236,7 @@ int main(void)
         cmocka_unit_test(test_encodings_go_both_ways),
         cmocka_unit_test(test_map_finds_what_was_put),
         cmocka_unit_test(test_ids_increase_and_read_back),
+        cmocka_unit_test(test_ids_after_the_clock_was_set_back),
         cmocka_unit_test(test_numbers_in_both_orders),
         cmocka_unit_test(test_arena_keeps_its_ceiling),
         cmocka_unit_test(test_list_order),

@@ -2,14 +2,20 @@
 #include "base/id.h"
 
 #define EPOCH_MS INT64_C(1577836800000) /* 2020-01-01T00:00:00Z */
-enum { TIME_SHIFT = 22, MAKER_BITS = 6, ID_DIGITS = 13 };
+enum { TIME_SHIFT = 22, MAKER_BITS = 6, /* and 16 between them */ ID_DIGITS = 13 };
 
 static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+void id_maker_init(struct id_maker *maker, uint8_t number, uint64_t random)
+{
+    *maker = (struct id_maker){.start = (uint16_t)random, .maker = number};
+}
 
 uint64_t id_next(struct id_maker *maker, int64_t now_ms)
 {
     uint64_t since_ms = now_ms > EPOCH_MS ? (uint64_t)(now_ms - EPOCH_MS) : 1;
-    uint64_t id = (since_ms << TIME_SHIFT) | maker->maker;
+    uint64_t id =
+        (since_ms << TIME_SHIFT) | ((uint64_t)maker->start << MAKER_BITS) | maker->maker;
 
     must(maker->maker < (1U << MAKER_BITS));
     /* A burst within one millisecond, or a clock set back: count on from the last id. */

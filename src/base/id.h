@@ -12,11 +12,19 @@
 
 enum { ID_TEXT_SIZE = 14 };
 
-/* Makes ids that strictly increase. Zero it, give each maker (process) an own number 0..63. */
+/*
+ * Makes ids that strictly increase. Each maker (process) has an own number 0..63. A process that begins
+ * after the clock was set back passes through the same milliseconds again, so each counts from a place of
+ * its own in them. Zeroed it is maker 0 that counts from 0: the first id of a time.
+ */
 struct id_maker {
     uint64_t last;
+    uint16_t start;
     uint8_t maker;
 };
+
+/* random: any random number. */
+void id_maker_init(struct id_maker *maker, uint8_t number, uint64_t random);
 
 /* now_ms: unix milliseconds. Never returns 0. */
 uint64_t id_next(struct id_maker *maker, int64_t now_ms);

@@ -122,7 +122,9 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *u
 
     (void)task;
     (void)unused;
-    store_message_purge(keeper->store, id_at(before_ms), PURGE_PAGE);
+    if (clock_doubt_ms(&keeper->clock, loop_now_ms()) == 0)
+        store_message_purge(keeper->store, id_at(before_ms), PURGE_PAGE);
+    (void)clock_bring_near(keeper);
     if (loop_now_ms() - keeper->swept_ms >= EVERY_MS)
         inbox_after(keeper, after_commit, 0, 0, 0);
 }
@@ -139,5 +141,7 @@ void keeper_housekeeping(void *context)
     if (!keeper->inbox.is_failing)
         inbox_put_own(keeper, &kind_housekeeping, IPC_NONE, NULL, NULL, 0, 0, 0);
     loop_timer_set(keeper->housekeeping,
-                   store_message_purge_goes_on(keeper->store) ? PURGE_AGAIN_MS : EVERY_MS);
+                   store_message_purge_goes_on(keeper->store) || keeper->clock.is_walking
+                       ? PURGE_AGAIN_MS
+                       : EVERY_MS);
 }

@@ -6,6 +6,7 @@
 #include "base/id.h"
 #include "keeper/asks.h"
 #include "keeper/auth.h"
+#include "keeper/clock.h"
 #include "keeper/deliver.h"
 #include "keeper/domains.h"
 #include "keeper/inbox.h"
@@ -36,6 +37,7 @@ struct keeper {
     struct asks asks;
     struct domains domains;
     struct schedule schedule;
+    struct clock_watch clock;
     struct deliveries deliveries;
     struct sessions sessions;
     struct auth auth;

@@ -2,6 +2,7 @@
 #include "keeper/keeper.h"
 
 #include "base/log.h"
+#include "crypto/random.h"
 #include "keeper/internal.h"
 #include "keeper/silence.h"
 
@@ -76,6 +77,7 @@ static void open_rooms(struct keeper *keeper)
     deliver_init(&keeper->deliveries);
     sessions_init(&keeper->sessions);
     auth_init(&keeper->auth);
+    clock_watch_init(&keeper->clock);
     schedule_init(keeper);
     keeper->housekeeping = loop_timer_new(keeper->loop, keeper_housekeeping, keeper);
     keeper->drain_timer = loop_timer_new(keeper->loop, on_drain_timer, keeper);
@@ -90,7 +92,7 @@ bool keeper_open(struct loop *loop, struct settings *settings, uint8_t id_maker,
     must(keeper != NULL);
     keeper->loop = loop;
     keeper->settings = settings_ref(settings);
-    keeper->ids.maker = id_maker;
+    id_maker_init(&keeper->ids, id_maker, random_u64());
     keeper->queue_fd = keeper->portal_fd = -1;
     keeper->started_ms = clock_unix_ms();
     buffer_init(&keeper->certificate, CERTIFICATE_MAX_BYTES);

@@ -338,6 +338,38 @@ static void test_silent_domains_do_not_hold_up_others(void **state)
     stand_close(&stand);
 }
 
+static void test_rows_stamped_ahead_are_brought_near(void **state)
+{
+    const int64_t day_ms = 24 * 3600 * 1000;
+    struct stand stand;
+    struct store_recipient row;
+    struct store_message message;
+    struct err err = {0};
+    uint64_t id;
+
+    (void)state;
+    stand_open(&stand, "delivery { retry_first = 100ms }\n");
+    stand_outcome(&stand, "good.test", OUTCOME_TEMPORARY, PROOF_VERIFIED);
+    id = stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test"});
+    stand_wait(&stand, &stand.accepted, 1);
+    stand.keeper->schedule.is_paused = true;
+    stand_run(&stand, 300);
+    /* As if it had been written by a clock that was a day ahead. */
+    assert_true(store_recipient_get(stand.keeper->store, id, 0, &row));
+    row.due_ms = clock_unix_ms() + day_ms;
+    store_recipient_update(stand.keeper->store, &row);
+    store_message_accepted_before(stand.keeper->store, id, 0, clock_unix_ms() + day_ms);
+    assert_true(store_commit(stand.keeper->store, &err));
+    stand_restart(&stand, false);
+    stand.outcomes[0].outcome = OUTCOME_DELIVERED;
+    stand_run(&stand, 1500);
+    assert_true(store_message_get(stand.keeper->store, id, &message));
+    assert_true(message.accepted_ms <= clock_unix_ms());
+    assert_int_equal(stand_state(&stand, id, 0), STATE_DELIVERED);
+    assert_false(stand.keeper->clock.is_walking);
+    stand_close(&stand);
+}
+
 static void test_new_mail_passes_a_full_window(void **state)
 {
     enum { MANY = 200 };
@@ -616,6 +648,7 @@ int main(void)
         cmocka_unit_test(test_a_full_window_leaves_the_rest_on_disk),
         cmocka_unit_test(test_silent_domains_do_not_hold_up_others),
         cmocka_unit_test(test_new_mail_passes_a_full_window),
+        cmocka_unit_test(test_rows_stamped_ahead_are_brought_near),
         cmocka_unit_test(test_one_attempt_spares_the_others),
         cmocka_unit_test(test_the_clock_is_set_back),
         cmocka_unit_test(test_a_full_disk_refuses_and_recovers),

@@ -153,7 +153,7 @@ static void on_later(struct keeper *keeper, const struct job *job, struct store_
     const struct settings_delivery *delivery = &keeper->settings->delivery;
     int64_t now_ms = clock_unix_ms(), age_ms = now_ms - job->accepted_ms;
 
-    if (age_ms >= delivery->expire_ms) {
+    if (age_ms >= delivery->expire_ms && clock_doubt_ms(&keeper->clock, loop_now_ms()) == 0) {
         on_failed(keeper, job, row, evidence);
         return;
     }
@@ -372,6 +372,7 @@ static void give_up(struct keeper *keeper, const struct store_message *message,
 static void run_work(struct keeper *keeper, struct task *task, const union ipc_any *unused)
 {
     enum work work = (enum work)task->c;
+    int64_t doubt_ms = clock_doubt_ms(&keeper->clock, loop_now_ms());
     struct store_message message;
     struct store_recipient row;
 
@@ -381,7 +382,11 @@ static void run_work(struct keeper *keeper, struct task *task, const union ipc_a
         results_forget(keeper, task->a, task->b);
         return;
     }
-    if (work == WORK_TOO_OLD) {
+    if ((work == WORK_TOO_OLD || work == WORK_EXPIRE) && doubt_ms > 0) {
+        row.due_ms = clock_unix_ms() + doubt_ms;
+        store_recipient_update(keeper->store, &row);
+        results_settle(keeper, &row);
+    } else if (work == WORK_TOO_OLD) {
         give_up(keeper, &message, &row);
     } else if (work == WORK_REPLAN) {
         replan_write(keeper, &row);

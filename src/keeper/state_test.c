@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kit/kit.h"
 
+#include "keeper/clock.h"
 #include "keeper/deliver.h"
 #include "keeper/results.h"
 #include "keeper/silence.h"
@@ -183,6 +184,26 @@ static void test_silence(void **state)
     buffer_deinit(&lists[1]);
 }
 
+static void test_jumps_of_the_clock(void **state)
+{
+    const int64_t hour_ms = 3600 * 1000;
+    struct clock_watch watch = {.offset_ms = 1000000};
+
+    (void)state;
+    assert_false(clock_watch_look(&watch, 1000500, 500));
+    assert_false(clock_watch_look(&watch, 1001000 - 1500, 1000)); /* slewed */
+    assert_false(watch.is_walking);
+    assert_true(clock_watch_look(&watch, 1000000 - hour_ms, 2000));
+    assert_true(watch.is_walking);
+    assert_int_equal(clock_doubt_ms(&watch, 2000), 0);
+    assert_false(clock_watch_look(&watch, 1000000 + 24 * hour_ms, 3000));
+    assert_int_equal(clock_doubt_ms(&watch, 3000), CLOCK_DOUBT_MS);
+    assert_int_equal(clock_doubt_ms(&watch, 3000 + CLOCK_DOUBT_MS), 0);
+    /* Put right: no doubt is left. */
+    assert_true(clock_watch_look(&watch, 1000000, 4000));
+    assert_int_equal(clock_doubt_ms(&watch, 4000), 0);
+}
+
 static void test_retry_delays(void **state)
 {
     (void)state;
@@ -223,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_what_a_due_row_needs),
         cmocka_unit_test(test_windows_of_domains),
         cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_jumps_of_the_clock),
         cmocka_unit_test(test_retry_delays),
         cmocka_unit_test(test_throttle),
     };

@@ -2,6 +2,7 @@
 #include "portal/visit.h"
 
 #include "base/log.h"
+#include "crypto/random.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -216,7 +217,7 @@ bool portal_new(const struct portal_options *options, struct portal **portal_out
     *portal_out = NULL;
     portal->options = *options;
     portal->settings = settings_ref(options->settings);
-    portal->ids.maker = options->id_maker;
+    id_maker_init(&portal->ids, options->id_maker, random_u64());
     if (!pages_new(slice_from_cstr(portal->settings->portal.url_cstr), &portal->pages, err) ||
         !open_writer(portal, options->keeper_certificate, err) || !open_httpd(portal, err)) {
         portal_free(&portal);

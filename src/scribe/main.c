@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The role: its folders, its channel to the keeper, a timer for slow work and one for old segments. */
 #include "base/log.h"
+#include "crypto/random.h"
 #include "role/role.h"
 #include "scribe/scribe.h"
 
@@ -69,7 +70,7 @@ static bool begin(struct role *role, struct scribe_role *own, struct err *err)
                                      .context = role};
     bool begun;
 
-    own->ids.maker = role_id_maker(role);
+    id_maker_init(&own->ids, role_id_maker(role), random_u64());
     begun = recipient_certificate_parse(role->certificate, &own->certificate, err) &&
             open_folder(role, "queue", &options.queue_fd, err) &&
             open_folder(role, "portal", &options.portal_fd, err);

@@ -2,6 +2,7 @@
 /* The role: sockets from the supervisor, sessions of server.c, questions to the keeper. */
 #include "base/log.h"
 #include "base/stats.h"
+#include "crypto/random.h"
 #include "crypto/certificate.h"
 #include "net/listener.h"
 #include "role/role.h"
@@ -58,7 +59,7 @@ static bool begin(struct role *role, struct smtpd_role *own, struct err *err)
     char path_cstr[4096];
     int dir_fd;
 
-    own->ids.maker = role_id_maker(role);
+    id_maker_init(&own->ids, role_id_maker(role), random_u64());
     if (!recipient_certificate_parse(role->certificate, &own->certificate, err))
         return false;
     role_spool_path(role, "queue", path_cstr, sizeof path_cstr);

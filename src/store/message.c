@@ -140,6 +140,15 @@ void store_message_end(struct store *store, uint64_t id)
     ledger_add(store->ledger, LEDGER_OPEN, -1);
 }
 
+void store_message_accepted_before(struct store *store, uint64_t id, int64_t limit_ms,
+                                   int64_t now_ms)
+{
+    static const char sql[] =
+        "UPDATE message SET accepted_ms = ?3 WHERE id = ?1 AND accepted_ms > ?2";
+
+    store__run(store, sql, VALUES(NUMBER(id), NUMBER(limit_ms), NUMBER(now_ms)));
+}
+
 void store_message_forget_answer(struct store *store, const struct store_message *message)
 {
     static const char sql[] = "UPDATE message SET sealed = ?2 WHERE id = ?1";

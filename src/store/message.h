@@ -58,6 +58,9 @@ bool store_message_exists(struct store *store, uint64_t id);
 bool store_message_release(struct store *store, uint64_t id, uint64_t live, uint64_t ended);
 /* The same for a message of one recipient, whose only one is at its end. */
 void store_message_end(struct store *store, uint64_t id);
+/* A message that says it was accepted after `limit_ms` was accepted at now_ms. */
+void store_message_accepted_before(struct store *store, uint64_t id, int64_t limit_ms,
+                                   int64_t now_ms);
 /* The question and answer are of no use any more: seal the row anew without the answer. */
 void store_message_forget_answer(struct store *store, const struct store_message *message);
 
