@@ -71,7 +71,7 @@ static void tell(const struct buffer *copy, struct buffer *story)
         struct slice bytes =
             slice_head(slice_from(buffer_view(copy), part->offset), part->size);
 
-        assert_true(buffer_append_format(story, "%d %.*s %.*s=", part->kind,
+        assert_true(buffer_append_format(story, "%u %.*s %.*s=", part->kind,
                                          SLICE_ARGS(part->type), SLICE_ARGS(part->name)) &&
                     buffer_append(story, bytes) && buffer_append(story, S("|")));
     }

@@ -275,7 +275,7 @@ static void write_recipient(struct filler *filler, uint64_t message, uint64_t nu
 static struct content_ref write_content(struct filler *filler)
 {
     struct spool_message *message = spool_message_begin(filler->writer);
-    struct content_ref ref;
+    struct content_ref ref = {0};
     struct err err = {0};
 
     snprintf((char *)filler->content, 100, "Subject: %llu\r\n\r\n",
