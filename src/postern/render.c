@@ -437,32 +437,3 @@ void render_domains(const json_t *domains, FILE *to)
     else
         print_table(domains, columns, COUNT_OF(columns), to);
 }
-
-void render_status(const json_t *status, FILE *to)
-{
-    static const struct column columns[] = {{"role", "role", CELL_TEXT},
-                                            {"index", "number", CELL_TEXT}};
-    static const struct column key_columns[] = {{"generation", "master key", CELL_TEXT},
-                                                {"rows", "rows under it", CELL_TEXT}};
-    static const struct evidence facts[] = {{"queue", "recipients not finished"},
-                                            {"held", "of them held"},
-                                            {"messages", "messages not finished"}};
-    const json_t *line = json_array_get(status, 0);
-    char since_cstr[CELL_SIZE];
-
-    write_distance(number_of(line, "started_ms"), since_cstr, sizeof since_cstr);
-    (void)fprintf(to, "Postern %s, started %s\n\n", text_of(line, "version"), since_cstr);
-    for (size_t i = 0; i < COUNT_OF(facts); i++) {
-        const json_t *value = json_object_get(line, facts[i].key_cstr);
-
-        if (json_is_integer(value))
-            (void)fprintf(to, "%-24s %" JSON_INTEGER_FORMAT "\n", facts[i].label_cstr,
-                          json_integer_value(value));
-    }
-    (void)fputc('\n', to);
-    print_table(json_object_get(line, "roles"), columns, COUNT_OF(columns), to);
-    if (json_array_size(json_object_get(line, "keys")) > 0) {
-        (void)fputc('\n', to);
-        print_table(json_object_get(line, "keys"), key_columns, COUNT_OF(key_columns), to);
-    }
-}

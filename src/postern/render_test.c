@@ -117,9 +117,18 @@ static void test_others(void **state)
     static const char *const explained[] = {"a@x.test   would go by portal (secure)\n",
                                             "why           no TLS there\n"};
     static const char *const domains[] = {"good.test  proved  verified", "3d ago"};
-    static const char *const status[] = {"Postern 0.1.0, started",
-                                         "recipients not finished  7\n", "smtpd   0\n",
-                                         "2           31\n"};
+    static const char *const status[] = {
+        "Postern 0.1.0, up 2h 0m: NOT READY, no smtpd runs\n",
+        "recipients not finished  9\n",
+        "  deferred               4\n",
+        "held by the operator     2\n",
+        "oldest that is due       1m 30s\n",
+        "accepted           1.5      2000         0\n",
+        "certificate (smtp  )     until 1970-01-11, 9 days !\n",
+        "smtpd 0             0        0s         3        0s         0       0  does not run\n",
+        "master key 2             31 rows under it\n",
+        "  T warn smtpd-0 slow  what=commit took_ms=700\n",
+        "  in words?\n"};
 
     (void)state;
     expect(render_explanation,
@@ -135,11 +144,17 @@ static void test_others(void **state)
                        (long long)time(NULL) - 3 * 86400 - 5);
         expect(render_domains, json_cstr, domains, COUNT_OF(domains));
     }
-    expect(render_status,
-           "[{\"version\":\"0.1.0\",\"started_ms\":0,\"queue\":7,"
-           "\"roles\":[{\"role\":\"keeper\",\"index\":0},{\"role\":\"smtpd\",\"index\":0}],"
-           "\"keys\":[{\"generation\":2,\"rows\":31}]}]",
-           status, COUNT_OF(status));
+    expect(
+        render_status,
+        "[{\"version\":\"0.1.0\",\"started_ms\":0,\"now_ms\":7200000,\"queue\":7,\"held\":2,"
+        "\"why\":\"no smtpd runs\",\"late_ms\":90000,\"states\":{\"planned\":0,\"deferred\":4},"
+        "\"rates\":{\"accepted\":[1.5,2000,0]},\"certificates_end_ms\":{\"smtp\":864000000},"
+        "\"roles\":[{\"role\":\"keeper\",\"index\":0,\"runs\":true},{\"role\":\"smtpd\","
+        "\"index\":0,\"runs\":false,\"restarts\":3,\"started_ms\":7200000}],"
+        "\"keys\":[{\"generation\":2,\"rows\":31}],\"troubles\":[{\"time\":\"T\","
+        "\"level\":\"warn\",\"role\":\"smtpd-0\",\"pid\":5,\"event\":\"slow\","
+        "\"what\":\"commit\",\"took_ms\":700},\"in words\\u001b\"]}]",
+        status, COUNT_OF(status));
 }
 
 int main(void)

@@ -569,6 +569,7 @@ int supervisor_run(const char *settings_path_cstr, const char *program_cstr)
     log_style(supervisor.settings->log_format, supervisor.settings->log_slow_ms);
     supervisor.loop = loop_new();
     report_open(&supervisor.report);
+    report_look(&supervisor.report);
     buffer_init(&supervisor.census, CENSUS_MAX_BYTES);
     begin(&supervisor);
     loop_run(supervisor.loop);

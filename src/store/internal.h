@@ -35,6 +35,7 @@ struct store {
     bool must_settle; /* the log may hold more than was committed: see store_begin */
     struct err trouble;
     int log_pages;
+    bool has_logged; /* the last commit wrote something */
     struct statement statements[STATEMENT_SLOTS];
     struct seal *seal;
     struct address_cache *addresses;

@@ -27,6 +27,7 @@ static int on_log_grown(void *context, sqlite3 *db, const char *name_cstr, int p
     (void)db;
     (void)name_cstr;
     store->log_pages = pages;
+    store->has_logged = true;
     return SQLITE_OK;
 }
 
@@ -244,9 +245,11 @@ static void commit(struct store *store)
 {
     int64_t began_us = stats_now_us(), took_us;
 
+    store->has_logged = false;
     store__execute(store, "COMMIT");
     took_us = stats_now_us() - began_us;
-    STAT_MEASURE(KEEPER_COMMIT, took_us);
+    if (store->has_logged) /* else there was nothing to write */
+        STAT_MEASURE(KEEPER_COMMIT, took_us);
     log_slow("commit", took_us);
 }
 

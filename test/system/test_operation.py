@@ -3,11 +3,16 @@
 What operators see: metrics, health, readiness, logs, status and top; and that a role which stands still is
 replaced. Figures are checked against what was really sent and received.
 """
+import fcntl
 import json
 import os
 import re
+import select
 import signal
+import socket
+import struct
 import subprocess
+import termios
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +22,7 @@ import pytest
 from world import free_port, wait_until
 from world.mails import client, header_id, make_mail, send
 from world.machine import PATIENCE
+from world.postern import PROGRAM
 
 
 @pytest.fixture
@@ -200,3 +206,223 @@ def test_a_stopped_keeper_is_replaced(world, house):
     send(server, ['a@good.test'])
     good.wait(1)
     assert names(server, 'supervisor.role_silent') == ['keeper']
+
+
+# ---- status and top ----
+
+def test_status(world, house):
+    good = world.host('mx.good.test', 'good.test')
+    world.host('mx.bad.test', 'bad.test', rule=lambda verb, argument, session:
+               '451 4.3.0 not now' if verb == 'RCPT' else None)
+    server = house(world, {'delivery': {'retry_first': '1h', 'retry_max': '1h'}})
+    send(server, ['a@good.test', 'b@bad.test'])
+    good.wait(1)
+    status = wait_until(lambda: (now := server.control_json('status')[0])['states']['deferred'] == 1
+                        and now, 20, every=0.2, what='the deferral')
+    assert status['messages'] == 1 and status['queue'] == 1 and status['held'] == 0
+    assert status['serves'] and 'why' not in status
+    roles = {role['role']: role for role in status['roles']}
+    for role in ('keeper', 'smtpd', 'courier', 'scribe', 'portal', 'office'):
+        assert roles[role]['pid'] in server.pids(role) and roles[role]['restarts'] == 0
+    assert roles['supervisor']['pid'] == server.process.pid
+    server.control('queue', 'hold', 'bad.test')
+    status = server.control_json('status')[0]
+    assert status['held'] == 1 and status['queue'] == 0 and status['states']['deferred'] == 1
+    os.kill(server.pids('scribe')[0], signal.SIGKILL)
+    wait_until(lambda: [role['restarts'] for role in server.control_json('status')[0]['roles']
+                        if role['role'] == 'scribe'] == [1], 10, every=0.3, what='the restart')
+    text = server.control('status').stdout
+    assert 'takes mail and carries it' in text and '@' not in text
+    assert re.search(r'recipients not finished +1$', text, re.M)
+    assert re.search(r'certificate \(smtp *\) +until \d{4}-\d\d-\d\d, \d+ days', text)
+
+
+class Terminal:
+    """A program under a pseudo terminal of a given size, and the screen that it has drawn."""
+
+    def __init__(self, arguments, rows, columns):
+        self.master, slave = os.openpty()
+        self.resize(rows, columns)
+        self.before = termios.tcgetattr(slave)
+        self.slave, self.seen = slave, b''
+        self.process = subprocess.Popen(arguments, stdin=slave, stdout=slave, stderr=subprocess.PIPE,
+                                        start_new_session=True)
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack('HHHH', rows, columns, 0, 0))
+
+    def read(self, seconds=0.5):
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if select.select([self.master], [], [], left)[0]:
+                self.seen += os.read(self.master, 65536)
+        return self.seen.decode(errors='replace')
+
+    def wait_for(self, words, seconds=10):
+        wait_until(lambda: words in self.read(0.2), seconds, what=repr(words))
+
+    def lines(self):
+        """Of the last whole screen, without sequences."""
+        screen = self.read(0.1).split('\x1b[H')[-1]
+        return [re.sub(r'\x1b\[[0-9;?]*[A-Za-z]', '', line) for line in re.split(r'\r+\n', screen)]
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+        self.process.stderr.close()
+        os.close(self.slave)
+        os.close(self.master)
+
+
+@pytest.fixture
+def terminal():
+    made = []
+
+    def start(server, *arguments, rows=24, columns=80):
+        made.append(Terminal([PROGRAM, 'top', '-c', server.settings_path, *arguments], rows, columns))
+        return made[-1]
+    yield start
+    for one in made:
+        one.close()
+
+
+def test_top_shows_figures_and_gives_the_terminal_back(world, house, terminal):
+    good = world.host('mx.good.test', 'good.test')
+    server = house(world, {})
+    for _ in range(5):
+        send(server, ['a@good.test'])
+    good.wait(5)
+    screen = terminal(server)
+    screen.wait_for('busiest domains')
+    assert screen.seen.startswith(b'\x1b[?1049h')
+    during = termios.tcgetattr(screen.slave)
+    assert not during[3] & termios.ICANON and not during[3] & termios.ECHO
+    screen.wait_for('good.test')
+    # Figures come with the roles' next reports.
+    wait_until(lambda: any(re.match(r' accepted +[0-9.]+ .* answer +[0-9.]+(us|ms|s) ', line)
+                           for line in screen.lines()), 10, every=0.5, what='latencies')
+    lines = screen.lines()
+    print('\n'.join(lines))
+    assert len(lines) <= 24 and all(len(line) <= 80 for line in lines)
+    assert re.search(r'Postern \S+  up ', lines[0]) and 'ready' in lines[0]
+    assert any(re.match(r' keeper +1/1 ', line) for line in lines)
+    screen.resize(10, 60)
+    time.sleep(0.3)
+    screen.seen = b''
+    screen.wait_for('Postern', 5)
+    time.sleep(1.2)
+    lines = screen.lines()
+    assert len(lines) <= 10 and all(len(line) <= 60 for line in lines)
+    os.write(screen.master, b'q')
+    screen.read(0.5)
+    assert screen.process.wait(10) == 0
+    assert screen.seen.endswith(b'\x1b[0m\x1b[?25h\x1b[?1049l')
+    assert termios.tcgetattr(screen.slave) == screen.before
+
+
+@pytest.mark.parametrize('end', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, b'\x03'])
+def test_top_gives_the_terminal_back_whatever_happens(world, house, terminal, end):
+    server = house(world, {})
+    screen = terminal(server)
+    screen.wait_for('busiest domains')
+    if isinstance(end, bytes):
+        os.write(screen.master, end)
+    else:
+        screen.process.send_signal(end)
+    screen.read(0.5)
+    assert screen.process.wait(10) == 0
+    assert screen.seen.endswith(b'\x1b[?1049l')
+    assert termios.tcgetattr(screen.slave) == screen.before
+
+
+def test_top_outlives_the_server(world, house, terminal):
+    server = house(world, {})
+    screen = terminal(server)
+    screen.wait_for('busiest domains')
+    server.stop()
+    screen.wait_for('cannot reach the server')
+    assert screen.process.poll() is None
+    os.write(screen.master, b'q')
+    screen.read(0.5)
+    assert screen.process.wait(10) == 0
+
+
+def test_top_once(world, house):
+    server = house(world, {})
+    everything = json.loads(server.control('top', '--once', '--json').stdout)
+    assert everything['numbers']['smtp_messages_accepted_total'] == 0
+    assert len(everything['histograms']['smtp_answer_seconds']['buckets']) == 28
+    assert everything['serves'] is True
+    plain = server.control('top', '--once').stdout
+    assert 'busiest domains' in plain and '\x1b' not in plain
+    assert server.control('top', '--json', check=False).returncode == 64
+    server.stop()
+    assert server.control('top', '--once', check=False).returncode == 69
+
+
+# ---- the log ----
+
+SLOW_SYNC = '''
+#include <time.h>
+#include <unistd.h>
+int fdatasync(int fd)
+{
+    struct timespec pause = {0, 120000000};
+
+    nanosleep(&pause, 0);
+    return fsync(fd);
+}
+'''
+
+
+@pytest.mark.needs('cc')
+def test_slow_operations_are_logged(world, house, monkeypatch):
+    source, shim = world.path('slow.c'), world.path('slow.so')
+    with open(source, 'w', encoding='ascii') as file:
+        file.write(SLOW_SYNC)
+    subprocess.run(['cc', '-shared', '-fPIC', '-o', shim, source], check=True)
+    monkeypatch.setenv('LD_PRELOAD', shim)
+    world.host('mx.good.test', 'good.test')
+    server = house(world, {'log_slow': '100ms'})
+    monkeypatch.delenv('LD_PRELOAD')
+    send(server, ['a@good.test'])
+    slow = wait_until(lambda: [event for event in server.find_events('slow', role='keeper')
+                               if event['what'] == 'segment sync'], 10, what='the line')
+    assert slow[0]['took_ms'] >= 120 and slow[0]['limit_ms'] == 100 and slow[0]['level'] == 'warn'
+    assert [event for event in server.find_events('slow', role='keeper') if event['what'] == 'commit']
+    assert server.control_json('status')[0]['troubles']
+
+
+def test_every_line_is_json(world, house):
+    """A session's worth of hostile bytes: each line is one object, with the same first fields."""
+    server = house(world, {'log_level': 'debug'})
+    with socket.create_connection((server.address, server.ports['mx']), 10) as sock:
+        sock.recv(500)
+        for text in (b'EHLO \xff\xfe"\\\x01x\r\n', b'HELO "}{"event":"forged"\r\n', b'GET / HTTP/1.1\r\n',
+                     b'MAIL FROM:<"a\\"b"@x.test>\r\n', bytes(range(1, 10)) + b'\r\n'):
+            sock.sendall(text)
+        sock.settimeout(1)
+        try:
+            while sock.recv(5000):
+                pass
+        except OSError:
+            pass
+    server.stop()
+    assert len(server.lines) > 10
+    for line in server.lines:
+        fields = json.loads(line)
+        assert list(fields)[:5] == ['time', 'level', 'role', 'pid', 'event'], line
+        assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z', fields['time'])
+        assert len(re.findall(r'"([^"\\]+)":', line)) >= len(fields)  # no name twice
+        assert len(fields) == len(json.loads(line, object_pairs_hook=list)), line
+
+
+def test_text_log(world, house):
+    world.host('mx.good.test', 'good.test')
+    server = house(world, {'log_format': 'text'})
+    send(server, ['a@good.test'])
+    wait_until(lambda: any('keeper.delivered' in line for line in server.lines), 10, what='the line')
+    line = [line for line in server.lines if 'keeper.delivered' in line][0]
+    assert re.match(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info  keeper\[\d+\] keeper\.delivered message=', line)
+    assert ' domain=good.test ' in line and ' proof=verified ' in line
