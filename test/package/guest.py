@@ -271,7 +271,6 @@ def test_upgrade(scene):
     old, key, settings = show('MainPID'), read(MASTER_KEY), read(SETTINGS)
     install()
     wait_active()
-    print('   ', run('journalctl', '-u', 'postern', '--no-pager', '-n', '30').stdout)
     assert show('MainPID') != old
     assert read(MASTER_KEY) == key
     assert read(SETTINGS) == settings
