@@ -127,6 +127,7 @@ account "clinic" {{
 domain "clinic.test" {{ account = "clinic" }}
 user "clerk@clinic.test" {{ account = "clinic" password = "{hash_of}" }}
 limits {{ recipients = {values['recipients']} }}
+metrics {{ address = "127.0.0.1:9464" }}
 delivery {{ port = 2525 retry_first = 2s retry_max = 2s connect_timeout = 2s prefer_ipv4 = yes }}
 resolver {{ local_data = {{"good.test. MX 10 mx.good.test.", "mx.good.test. A 127.0.0.2",
     "plain.test. MX 10 mx.plain.test.", "mx.plain.test. A 127.0.0.3",
@@ -222,6 +223,15 @@ def test_mail(scene):
     run('postern', 'status')
     assert 'mx.good.test' in run('postern', 'trace', '--to', 'a@good.test').stdout
     assert subprocess.run(['grep', '-rqa', 'kestrel-finding', STATE], check=False).returncode == 1
+
+
+def test_health(scene):
+    """What the roles tell of themselves they can also see inside the unit's walls (/proc, of a user that is not root)."""
+    pages = {page: run('curl', '-sS', '--fail', f'http://127.0.0.1:9464/{page}').stdout
+             for page in ('ready', 'health', 'metrics')}
+    for name in ('resident_memory_bytes', 'proportional_memory_bytes', 'open_fds'):
+        value = re.search(rf'^postern_process_{name}{{role="keeper",index="0"}} (\d+)$', pages['metrics'], re.M)
+        assert value and int(value.group(1)) > 0, pages['metrics']
 
 
 def test_only_the_operator_asks(scene):
@@ -322,6 +332,7 @@ def test_stop(scene):
     ctl('stop', 'postern')
     assert show('Result') == 'success' and show('ExecMainStatus') == '0', show('Result')
     assert not server_processes()
+    assert run('postern', 'verify').returncode == 0  # by root: the server must still be able to start
     for line in run('journalctl', '-u', 'postern', '-o', 'cat', '--no-pager').stdout.splitlines():
         assert '@' not in line or not re.search(r'\b\w+@\w+\.test', line), 'an address in the journal: ' + line
         assert 'SIGSYS' not in line and 'signal 31' not in line, line
