@@ -70,6 +70,9 @@ fuzz: test-packages ## fuzz every target for SECONDS (60) each, or one: TARGET=n
 lint: test-packages build ## the rules of the house, as programs
 	@tools/lint
 
+analyze: test-packages build ## static analysis: gcc -fanalyzer, cppcheck, clang-tidy
+	@tools/analyze
+
 fmt: test-packages ## format the code in place
 	@git ls-files '*.c' '*.h' | grep -v '^bench/' | xargs clang-format -i
 
@@ -90,4 +93,4 @@ deb-test: deb ## install it in a fresh Debian, run it under systemd, upgrade, pu
 clean: ## remove everything that was built
 	rm -rf build build-*
 
-.PHONY: all help packages test-packages build run test check system san crash large bench bench-musts release fuzz lint fmt install uninstall deb deb-test clean
+.PHONY: all help packages test-packages build run test check system san crash large bench bench-musts release fuzz lint analyze fmt install uninstall deb deb-test clean
