@@ -59,6 +59,12 @@ bench: release ## speed beside Postfix, Exim and OpenSMTPD, in under five minute
 bench-musts: release ## the figures that have floors: five rounds of 10 s each; goes on where it stopped
 	@POSTERN=$(abspath build-release/postern) bench/bench.py musts $(ARGS)
 
+bench-full: release ## one thing varied at a time: sizes, sessions, TLS, DKIM, domains, slow sinks; goes on where it stopped
+	@POSTERN=$(abspath build-release/postern) bench/bench.py full $(ARGS)
+
+bench-report: release ## put what bench-musts and bench-full measured into doc/performance.md
+	@POSTERN=$(abspath build-release/postern) bench/bench.py write
+
 release: test-packages
 	@mkdir -p build-release
 	@[ -f build-release/build.ninja ] || meson setup build-release --buildtype=release -Dstrip=false >/dev/null
@@ -93,4 +99,4 @@ deb-test: deb ## install it in a fresh Debian, run it under systemd, upgrade, pu
 clean: ## remove everything that was built
 	rm -rf build build-*
 
-.PHONY: all help packages test-packages build run test check system san crash large bench bench-musts release fuzz lint analyze fmt install uninstall deb deb-test clean
+.PHONY: all help packages test-packages build run test check system san crash large bench bench-musts bench-full bench-report release fuzz lint analyze fmt install uninstall deb deb-test clean

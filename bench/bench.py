@@ -4,11 +4,13 @@
 
     bench.py quick                 a few minutes: the figures that matter; exit status 1 below a floor
     bench.py musts                 the figures with floors, five rounds of at least 10 s each
-    bench.py show quick|musts      print the tables of what has been measured
+    bench.py full                  one thing varied at a time: sessions, sizes, TLS, DKIM, domains, a slow sink, deferrals, the portal, …
+    bench.py show quick|musts|full print the tables of what has been measured
+    bench.py write                 put musts and full into doc/performance.json, its tables into doc/performance.md, and the plots beside
     bench.py install [PEER ...]    make the peers' trees
     bench.py one accept|e2e PEER [key=value ...]   a single run, as JSON
 
-musts goes on where it was interrupted. With --budget SECONDS it stops before a run that would not fit and
+musts and full go on where they were interrupted. With --budget SECONDS it stops before a run that would not fit and
 exits with status 75; call it again until it does not.
 """
 import argparse
@@ -18,7 +20,7 @@ import shutil
 import sys
 
 sys.dont_write_bytecode = True
-from kit import ground, measure, plan, report, verdict  # noqa: E402
+from kit import document, ground, measure, plan, report, verdict  # noqa: E402
 from kit.peer import Peer  # noqa: E402
 
 MORE = 75
@@ -50,6 +52,8 @@ def carry_out(a, name, steps, about):
     steps = [s for s in steps if (not a.rows or s.row.name in a.rows) and (not a.peers or s.peer in a.peers or s.peer == 'limit')]
     prepare([p for p in plan.ALL if any(s.peer == p for s in steps)])
     results = ground.Results(name, a.fresh, about)
+    if a.retry:
+        results.forget_failed()
     with ground.Lock():
         whole = plan.carry_out(steps, results, ground.Clock(a.budget))
     shutil.rmtree(os.path.join(ground.PEERS, '.trash'), ignore_errors=True)  # see discard in peers/lib.sh
@@ -83,27 +87,54 @@ def musts(a):
     return judge(results.rows)
 
 
+def full(a):
+    seconds, rounds = a.seconds or 5.0, a.rounds or 3
+    results, whole = carry_out(a, 'full', plan.full(seconds, rounds), {'seconds': seconds})
+    if not whole:
+        print('more to do: the same command again goes on')
+        return MORE
+    print('\n' + report.full(results.rows))
+    return 0
+
+
+def write(a):
+    kinds = {}
+    for kind in ('musts', 'full'):
+        path = os.path.join(ground.TMP, kind + '.jsonl')
+        if os.path.exists(path):
+            lines = [json.loads(line) for line in open(path)]
+            kinds[kind] = (lines[0], lines[1:])
+    if not kinds:
+        sys.exit('bench.py: nothing has been measured yet')
+    document.write(kinds, versions(plan.ALL))
+    return 0
+
+
 def show(a):
     path = os.path.join(ground.TMP, a.name + '.jsonl')
     rows = [json.loads(line) for line in open(path)][1:]
+    if a.name == 'full':
+        print(report.full(rows))
+        return 0
     return judge(rows, verdict.QUICK_SHARE if a.name == 'quick' else 1.0)
 
 
 def one(a):
-    prepare([a.peer])
+    prepare([a.peer] if a.peer in plan.ALL else [])
     words = dict(word.split('=', 1) for word in a.settings)
     settings = {k: int(v) if v.isdigit() else float(v) if v.replace('.', '', 1).isdigit() else v for k, v in words.items()}
     if a.function == 'accept':
         settings.setdefault('sessions', 20)
     with ground.Lock():
-        print(json.dumps(getattr(measure, a.function)(a.peer, **settings), indent=1))
+        subject = () if a.function in ('pair', 'disk') else (a.peer,)
+        print(json.dumps(getattr(measure, a.function)(*subject, **settings), indent=1))
     return 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest='command', required=True)
-    for name in ('quick', 'musts'):
+    for name in ('quick', 'musts', 'full'):
         c = commands.add_parser(name)
         c.add_argument('--rounds', type=int)
         c.add_argument('--seconds', type=float, help='length of a run')
@@ -111,20 +142,22 @@ def main():
         c.add_argument('--peers', type=lambda s: s.split(','), help='only these servers')
         c.add_argument('--budget', type=float, help='stop after about so many seconds, exit status 75')
         c.add_argument('--fresh', action='store_true', help='measure everything again')
+        c.add_argument('--retry', action='store_true', help='make runs again that failed')
         c.add_argument('--resume', action='store_true', help='quick: keep what is there')
     c = commands.add_parser('show')
-    c.add_argument('name', choices=('quick', 'musts'))
+    c.add_argument('name', choices=('quick', 'musts', 'full'))
+    commands.add_parser('write')
     c = commands.add_parser('install')
     c.add_argument('peers', nargs='*')
     c = commands.add_parser('one')
-    c.add_argument('function', choices=('accept', 'e2e'))
+    c.add_argument('function', choices=('accept', 'e2e', 'portal', 'idle', 'startup', 'syncs', 'pair', 'disk'))
     c.add_argument('peer')
     c.add_argument('settings', nargs='*')
     a = parser.parse_args()
     if a.command == 'install':
         install(a.peers or plan.ALL)
         return 0
-    return {'quick': quick, 'musts': musts, 'show': show, 'one': one}[a.command](a)
+    return {'quick': quick, 'musts': musts, 'full': full, 'show': show, 'write': write, 'one': one}[a.command](a)
 
 
 if __name__ == '__main__':

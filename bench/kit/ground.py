@@ -107,6 +107,10 @@ def machine():
             'disk': disk_of(PEERS), 'file_system': mount, 'openssl': subprocess.run(['openssl', 'version'], stdout=subprocess.PIPE, text=True).stdout.strip()}
 
 
+def failed(row):
+    return bool(row.get('error')) and not any(row.get(key) for key in ('rate', 'pss_mib', 'syncs_per_msg'))
+
+
 class Results:
     """a file of JSON lines: the first says what was measured where, each other is one finished run. A command that
     was interrupted goes on where it stopped, unless the program under test is another one since."""
@@ -126,6 +130,13 @@ class Results:
         self.head = {'program': identity, 'about': about, 'date': now(), 'machine': machine()}
         with open(self.path, 'w') as file:
             file.write(json.dumps(self.head) + '\n')
+
+    def forget_failed(self):
+        """runs that failed are made again"""
+        self.rows = [row for row in self.rows if not failed(row)]
+        with open(self.path, 'w') as file:
+            for row in [self.head, *self.rows]:
+                file.write(json.dumps(row) + '\n')
 
     def done(self, step):
         return any(row['step'] == step for row in self.rows)

@@ -10,9 +10,9 @@ from kit import ground
 
 
 class Sink:
-    def __init__(self, tls=0, tickets=True, delay_ms=0, defer=0, port=None):
-        port = port or ground.SINK
-        command = [os.path.join(ground.BIN, 'smtp_sink'), '-l', f'127.0.0.1:{port}', *ground.QUICKACK]
+    def __init__(self, tls=0, tickets=True, delay_ms=0, defer=0, address=None):
+        host, port = address or ('127.0.0.1', ground.SINK)
+        command = [os.path.join(ground.BIN, 'smtp_sink'), '-l', f'{host}:{port}', *ground.QUICKACK]
         if tls:
             command += ['-R', '-c', os.path.join(ground.CERTS, 'sink.crt'), '-k', os.path.join(ground.CERTS, 'sink.key')]
         if not tickets:
@@ -24,14 +24,14 @@ class Sink:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         for _ in range(100):
             try:
-                self.socket = socket.create_connection(('127.0.0.1', port), 5)
+                self.socket = socket.create_connection((host, port), 5)
                 break
             except OSError:
                 if self.process.poll() is not None:
                     break
                 time.sleep(0.05)
         if self.process.poll() is not None or not getattr(self, 'socket', None):
-            raise RuntimeError(f'the sink cannot listen on port {port}')
+            raise RuntimeError(f'the sink cannot listen on {host}:{port}')
         self.file = self.socket.makefile('rb')
         self.file.readline()
 
@@ -69,18 +69,22 @@ def source(on_start=None, port=None, **options):
     return json.loads(text) if text else {'acked': 0, 'msgs_per_s': 0.0, 'first_error': 'the source failed', 'meter_start': -1}
 
 
+MX = '127.0.0.2'
+
+
 class Zone:
-    """nsd on 127.0.0.1:53 with a wildcard zone: every *.many.test has its mail at the sink"""
+    """nsd on 127.0.0.1:53 with a wildcard zone: every *.many.test has its mail at the sink, which is on another
+    address than the servers (a server that finds itself in an MX record suspects a loop)"""
     def __init__(self):
         folder = os.path.join(ground.TMP, 'nsd')
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, 'many.test'), 'w') as file:
             file.write('$ORIGIN many.test.\n$TTL 86400\n@ SOA ns hostmaster 1 3600 600 86400 86400\n@ NS ns\nns A 127.0.0.1\n* MX 10 sink.bench.test.\n')
         with open(os.path.join(folder, 'bench.test'), 'w') as file:
-            file.write('$ORIGIN bench.test.\n$TTL 86400\n@ SOA ns hostmaster 1 3600 600 86400 86400\n@ NS ns\nns A 127.0.0.1\nsink A 127.0.0.1\n')
+            file.write(f'$ORIGIN bench.test.\n$TTL 86400\n@ SOA ns hostmaster 1 3600 600 86400 86400\n@ NS ns\nns A 127.0.0.1\nsink A {MX}\n')
         with open(os.path.join(folder, 'nsd.conf'), 'w') as file:
             file.write(f'server:\n  ip-address: 127.0.0.1@53\n  server-count: 1\n  username: ""\n  chroot: ""\n  zonesdir: "{folder}"\n  database: ""\n'
-                       f'  pidfile: "{folder}/nsd.pid"\n  xfrdfile: "{folder}/xfrd"\n  zonelistfile: "{folder}/zones"\n  verbosity: 0\n'
+                       f'  pidfile: "{folder}/nsd.pid"\n  xfrdfile: "{folder}/xfrd"\n  zonelistfile: "{folder}/zones"\n  verbosity: 0\n  rrl-ratelimit: 0\n'
                        'remote-control:\n  control-enable: no\n'
                        'zone:\n  name: many.test\n  zonefile: many.test\nzone:\n  name: bench.test\n  zonefile: bench.test\n')
         program = '/usr/sbin/nsd' if os.path.exists('/usr/sbin/nsd') else 'nsd'

@@ -155,7 +155,7 @@ class Watch(threading.Thread):
 class Peer:
     """knobs are settings of one run: they reach peer.sh as variables (see README.md)"""
     def __init__(self, name, **knobs):
-        self.name, self.group = name, None
+        self.name, self.group, self.tracer = name, None, []
         self.folder = EXTRA.get(name) or os.path.join(ground.BENCH, 'peers', name)
         self.script = os.path.join(self.folder, 'peer.sh')
         if not os.path.exists(self.script):
@@ -167,10 +167,12 @@ class Peer:
                    POSTERN=ground.POSTERN, **self.knobs)
         command = [self.script, action]
         if inside:
-            prefix = [*self.tracer] if getattr(self, 'tracer', None) else []
             with open(os.path.join(ground.TMP, 'start.log'), 'w') as log:
-                done = subprocess.run(prefix + command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
-                                      preexec_fn=self.group.enter, timeout=120)
+                how = dict(env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, preexec_fn=self.group.enter)
+                if self.tracer:  # ends when everything it traces has ended
+                    self.traced = subprocess.Popen(self.tracer + command, **how)
+                    return ''
+                done = subprocess.run(command, timeout=120, **how)
         else:
             done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
         if check and done.returncode:
@@ -185,7 +187,7 @@ class Peer:
         os.sync()
         return self.start()
 
-    def start(self, patience=60.0):
+    def start(self, patience=60.0, rest=0.7):
         begin = time.time()
         self.call('start', inside=True)
         while time.time() < begin + patience:
@@ -196,7 +198,7 @@ class Peer:
                         took = time.time() - begin
                         s.sendall(b'QUIT\r\n')
                         s.recv(200)
-                        time.sleep(0.7)
+                        time.sleep(rest + (4.0 if self.tracer else 0.0))  # the script itself is slow under a tracer
                         return took
             except OSError:
                 pass

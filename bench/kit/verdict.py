@@ -61,6 +61,11 @@ def floors(rows, share=1.0):
         best = table.best('paced-20', True, (path, 'p99'))
         rate = table.mid('paced-20', 'postern', 'offered')
         add(f'p99 {words} at {rate or 0:.0f}/s', table.mid('paced-20', 'postern', path, 'p99'), f'{best[0]}, the best durable peer', best[1], 1.0, False, ' ms')
+    for row in rows:
+        if row['row'] == 'startup-1m' and row.get('first_250_s'):
+            add('start with 1,000,000 queued recipients, to the first 250', row['first_250_s'], 'the clock', 5.0, share, False, ' s')
+        if row['row'] == 'idle-10000' and row.get('pss_mib'):
+            add(f'memory of {row["sessions"]:,} idle TLS sessions', row['pss_mib'] * 2**20 / 1e6, 'the scales', 500.0, share, False, ' MB')
     return found
 
 

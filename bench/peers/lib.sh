@@ -5,9 +5,10 @@
 #   HOLD       1: accept and keep, deliver nothing
 #   LISTEN_TLS 1: offer STARTTLS to those who send       PER_CONN    1: a new connection for each message sent on
 #   DKIM       none, rsa or ed25519                      QUICK_RETRY 1: what was put off is tried again after a second
+#   SESSIONS   how many there will be at a time
 #   MANY       1: deliver by MX (a name server is on 127.0.0.1:53, hosts on port SINK_PORT) instead of to the sink
 set -eu
-: "${PEERS:=/opt/peers}" "${PEER_PORT:=2500}" "${SINK_PORT:=2600}" "${SINK_TLS:=0}" "${HOLD:=0}" "${LISTEN_TLS:=0}" "${PER_CONN:=0}" "${DKIM:=none}" "${QUICK_RETRY:=0}" "${MANY:=0}"
+: "${PEERS:=/opt/peers}" "${PEER_PORT:=2500}" "${SINK_PORT:=2600}" "${SINK_TLS:=0}" "${HOLD:=0}" "${LISTEN_TLS:=0}" "${PER_CONN:=0}" "${DKIM:=none}" "${QUICK_RETRY:=0}" "${MANY:=0}" "${SESSIONS:=20}"
 here=$(cd "$(dirname "$0")" && pwd)
 die() { echo "$0: $*" >&2; exit 1; }
 # discard PATH...: put old spools aside; bench.py deletes them after the last run. Not rm: thousands of

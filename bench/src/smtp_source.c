@@ -376,7 +376,7 @@ int main(int argc, char **argv) {
     for (;;) {
         double t = now_s(), pause = 0.005;
         int work = more_work();
-        if (!started && (n_ready == opt_sess || (n_ready && t > t0 + GATHER_S) || n_err > opt_max_err)) { begin(cs); t = now_s(); }
+        if (!started && (n_ready == opt_sess || (n_ready && t > t0 + (opt_idle > 0 ? 10 : 1) * GATHER_S) || n_err > opt_max_err)) { begin(cs); t = now_s(); }
         if (started && opt_rate > 0 && work) {
             depart(cs);
             if (n_ready) { pause = due_at(n_started) - now_s(); if (pause < 0) pause = 0; if (pause > 0.005) pause = 0.005; }
@@ -396,7 +396,10 @@ int main(int argc, char **argv) {
                 if (c->state == ST_DEAD && t >= c->t_retry) { conn_open(c); waiting++; }
             }
         }
-        if (!work && !n_open) break;
+        if (!work) { /* who has not even been greeted will not be */
+            for (int i = 0; i < opt_sess; i++) if (cs[i].state < ST_READY && cs[i].s.fd >= 0) conn_close(&cs[i], 0);
+            if (!n_open) break;
+        }
         if (n_err > opt_max_err || t > deadline) { gave_up = 1; break; }
         struct timespec ts = {.tv_nsec = (long)(pause * 1e9)};
         int n = epoll_pwait2(ep, evs, 256, &ts, NULL);

@@ -9,13 +9,7 @@ version) chroot "$root" dpkg-query -W -f '${Version}\n' opensmtpd ;;
 prepare)
     relay="smtp+notls://127.0.0.1:$SINK_PORT"
     [ "$SINK_TLS" = 1 ] && relay="smtp+tls://127.0.0.1:$SINK_PORT\" tls no-verify #"
-    pki='' listen=''
-    if [ "$LISTEN_TLS" = 1 ]; then
-        cp "$BENCH_CERTS/sink.crt" "$BENCH_CERTS/sink.key" "$root/etc/"
-        chmod 600 "$root/etc/sink.key"
-        pki='pki bench cert "/etc/sink.crt"\npki bench key "/etc/sink.key"' listen='tls pki bench'
-    fi
-    fill "$here/smtpd.conf" | sed -e "s|@PKI@|$pki|" -e "s|@LISTEN@|$listen|" | sed -e "s|@RELAY@|$relay|" >"$root/etc/smtpd.conf"
+    fill "$here/smtpd.conf" | sed -e "s|@RELAY@|$relay|" >"$root/etc/smtpd.conf"
     echo opensmtpd.bench.test >"$root/etc/mailname"
     discard "$root/var/spool/smtpd"
     mkdir -p "$root/var/spool/smtpd" "$root/run" "$root/var/lib/opensmtpd/empty"
@@ -26,7 +20,7 @@ prepare)
 start)
     chroot "$root" env ${OPENSMTPD_PRELOAD:+LD_PRELOAD=$OPENSMTPD_PRELOAD} smtpd -d </dev/null >"$root/var/log/smtpd.log" 2>&1 &
     if [ "$HOLD" = 1 ]; then
-        for _ in 1 2 3 4 5 6 7 8 9 10; do sleep 0.3; chroot "$root" smtpctl pause mta >/dev/null 2>&1 && break; done
+        for _ in $(seq 40); do sleep 0.3; chroot "$root" smtpctl pause mta >/dev/null 2>&1 && break; done
     fi ;;
 stop) true ;; # bench.py ends the processes of the group by their ids
 queue) find "$root/var/spool/smtpd/queue" -name message -type f 2>/dev/null | wc -l ;;

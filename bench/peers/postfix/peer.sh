@@ -7,7 +7,7 @@ case ${1:-} in
 install) debian_root "$root" postfix,ssl-cert ;;
 version) chroot "$root" postconf -h mail_version ;;
 prepare)
-    fill "$here/main.cf" >"$root/etc/postfix/main.cf"
+    fill "$here/main.cf" | sed "s|@PROCESSES@|$((SESSIONS > 200 ? SESSIONS + 50 : 250))|" >"$root/etc/postfix/main.cf"
     [ "$HOLD" = 1 ] && fill "$here/main.hold.cf" >>"$root/etc/postfix/main.cf"
     [ "$SINK_TLS" = 1 ] && fill "$here/main.tls.cf" >>"$root/etc/postfix/main.cf"
     cp "$BENCH_CERTS/ca.pem" "$BENCH_CERTS/sink.crt" "$BENCH_CERTS/sink.key" "$root/etc/postfix/"
