@@ -48,6 +48,23 @@ static void make_file(const struct store *store, const char *path_cstr)
     close(fd);
 }
 
+/*
+ * The names of database and log (and of the folders beside them) must be as durable as what is in them. SQLite
+ * syncs the folder only with fdatasync, which need not save names, and does not look at the result.
+ */
+static bool sync_folder(const struct store *store, struct err *err)
+{
+    int fd = open(store->dir_cstr, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool is_synced = fd >= 0 && fsync(fd) == 0;
+
+    if (!is_synced)
+        FAIL_SMTP(err, ERR_TEMP, 451, "4.3.0", "cannot sync %s: %s", store->dir_cstr,
+                  strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return is_synced;
+}
+
 static bool open_database(struct store *store, struct err *err)
 {
     static const char pragmas[] =
@@ -60,7 +77,8 @@ static bool open_database(struct store *store, struct err *err)
         "PRAGMA trusted_schema=OFF;"
         "PRAGMA foreign_keys=OFF;"
         "PRAGMA cache_size=-65536;"
-        "PRAGMA wal_autocheckpoint=0;";
+        "PRAGMA wal_autocheckpoint=0;"
+        "PRAGMA user_version;"; /* a read makes the log: see sync_folder */
     char path_cstr[PATH_BYTES];
     mode_t before = umask(077);
     int got;
@@ -74,6 +92,11 @@ static bool open_database(struct store *store, struct err *err)
     if (got != SQLITE_OK || sqlite3_exec(store->db, pragmas, NULL, NULL, NULL) != SQLITE_OK) {
         FAIL_SMTP(err, ERR_TEMP, 451, "4.3.0", "cannot open %s: %s", path_cstr,
                   store->db == NULL ? "no memory" : sqlite3_errmsg(store->db));
+        sqlite3_close(store->db);
+        store->db = NULL;
+        return false;
+    }
+    if (!sync_folder(store, err)) {
         sqlite3_close(store->db);
         store->db = NULL;
         return false;
