@@ -50,6 +50,13 @@ san: test-packages ## the tests under AddressSanitizer and UBSan
 crash: test-packages build ## the long crash loop; ROUNDS=200
 	@CRASH_ROUNDS=$(or $(ROUNDS),200) BUILD=$(abspath $(BUILD)) test/run system -k crash
 
+.PHONY: power faults
+power: test-packages build ## power cuts under load, on simulated disks; CUTS=10000
+	@BUILD=$(abspath $(BUILD)) test/run power --cuts $(or $(CUTS),10000) $(ARGS)
+
+faults: test-packages build ## failing calls and full disks; ROUNDS=160, ARGS="--only 'keeper sync'"
+	@BUILD=$(abspath $(BUILD)) test/run faults --rounds $(or $(ROUNDS),160) $(ARGS)
+
 large: test-packages build ## a message of a gigabyte through every role, with a ceiling on memory
 	@BUILD=$(abspath $(BUILD)) test/run system -k test_large --long -s
 

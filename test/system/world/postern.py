@@ -83,6 +83,7 @@ class Postern:
     """
 
     HASH = None
+    environment = {}  # of the server's processes, beside our own
 
     def __init__(self, folder, world, changes=None, state=None, address='127.0.0.2'):
         self.folder, self.world, self.address = folder, world, address
@@ -147,7 +148,7 @@ class Postern:
     # ---- life ----
 
     def start(self, seconds=30, wait=True):
-        environment = dict(os.environ)
+        environment = dict(os.environ, **self.environment)
         leaks = os.environ.get('POSTERN_LEAKS') or '1'  # 0 where ptrace is forbidden: test/run
         environment['ASAN_OPTIONS'] = f'detect_leaks={leaks}:abort_on_error=0:exitcode=99'
         environment['UBSAN_OPTIONS'] = 'print_stacktrace=1:halt_on_error=1'
