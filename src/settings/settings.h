@@ -138,6 +138,7 @@ struct settings_limits {
     uint32_t sessions_per_client; /* per client address, default 1000 */
     int64_t command_timeout_ms;   /* default 5 min */
     int64_t data_timeout_ms;      /* default 10 min between data blocks */
+    int64_t message_timeout_ms;   /* default 1 h from MAIL to the last byte of content */
     uint64_t disk_reserve_bytes;  /* below this much free space: 452; default 256 MiB */
 };
 

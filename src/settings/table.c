@@ -107,6 +107,7 @@ static const struct settings_row limits_rows[] = {
     {"sessions_per_client", VALUE_COUNT,      AT(sessions_per_client), 0, "1000",  1, 1000000,         NULL},
     {"command_timeout",     VALUE_DURATION,   AT(command_timeout_ms),  0, "5m",    SECOND_MS, HOUR_MS, NULL},
     {"data_timeout",        VALUE_DURATION,   AT(data_timeout_ms),     0, "10m",   SECOND_MS, HOUR_MS, NULL},
+    {"message_timeout",     VALUE_DURATION,   AT(message_timeout_ms),  0, "1h",    SECOND_MS, 24 * HOUR_MS, NULL},
     {"disk_reserve",        VALUE_SIZE,       AT(disk_reserve_bytes),  0, "256M",  0, 1024 * GIB,      NULL},
 };
 #undef STRUCT

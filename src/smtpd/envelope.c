@@ -45,6 +45,7 @@ static void transaction_begin(struct session *session, const struct smtp_mail_pa
     must(transaction != NULL);
     transaction->params = *params;
     transaction->kind = KIND_SUBMITTED;
+    transaction->began_ms = loop_now_ms();
     transaction->has_kind = session->account != NULL;
     buffer_init(&transaction->from, SMTP_ADDRESS_MAX + 10);
     buffer_init(&transaction->recipients, RECIPIENTS_MAX_BYTES);

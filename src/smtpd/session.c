@@ -123,6 +123,20 @@ bool session_is_idle(const struct session *session)
     return session->mode == MODE_COMMAND && session->transaction == NULL;
 }
 
+/* Who sends a byte now and then keeps a session, memory and a place in a segment: not for ever. */
+static int64_t time_left(const struct session *session, int64_t delay_ms)
+{
+    int64_t left_ms;
+
+    if (session->transaction == NULL || session->mode == MODE_ASKED)
+        return delay_ms;
+    left_ms = session->transaction->began_ms + session->settings->limits.message_timeout_ms -
+              loop_now_ms();
+    if (left_ms < 1)
+        return 1;
+    return left_ms < delay_ms ? left_ms : delay_ms;
+}
+
 /* The time until on_timeout, by what is waited for. */
 static void session_arm(struct session *session)
 {
@@ -149,7 +163,7 @@ static void session_arm(struct session *session)
     case MODE_CLOSING:
         return;
     }
-    connection_timeout(session->connection, delay_ms);
+    connection_timeout(session->connection, time_left(session, delay_ms));
 }
 
 uint64_t session_ask(struct session *session)

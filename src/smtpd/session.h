@@ -80,6 +80,7 @@ struct transaction {
     struct map seen;          /* hash of an address -> its item's offset + 1 */
     uint32_t count;
     uint64_t message;  /* id, from the first byte of content on */
+    int64_t began_ms;  /* by loop_now_ms */
     size_t held_bytes; /* counted against the server's ceiling */
     struct content content;
 };

@@ -554,6 +554,47 @@ static void test_silence_and_dripping_end(void **state)
     bed_end(&hasty);
 }
 
+/* Neither content nor recipients may trickle in for ever, though each byte is in time. */
+static void check_trickle(struct bed *hasty, bool is_content)
+{
+    struct client client;
+    bool is_over = false;
+    int64_t began_ms;
+
+    client_relay(&client, hasty);
+    client_envelope(&client);
+    if (is_content)
+        client_ask(&client, "DATA\r\n", "354");
+    began_ms = loop_now_ms();
+    for (int i = 0; i < 600 && !is_over; i++) {
+        client_send(&client, is_content ? S("X: y\r\n") : S("RCPT TO:<x@y.test>\r\n"));
+        usleep(50 * 1000);
+        for (int j = 0; j < 5; j++)
+            loop_run_once(hasty->loop);
+        while (buffer_len(&client.input) > 0 && !is_over) {
+            is_over = slice_starts_with(buffer_view(&client.input), S("421"));
+            if (!is_over)
+                client_expect(&client, "250");
+        }
+    }
+    assert_true(is_over);
+    assert_true(loop_now_ms() - began_ms > 300);
+    client_expect(&client, "421 4.4.2");
+    client_expect_end(&client);
+    client_end(&client);
+}
+
+static void test_trickling_ends(void **state)
+{
+    struct bed hasty;
+
+    (void)state;
+    bed_start(&hasty, "limits { message_timeout = 2s }\n");
+    check_trickle(&hasty, true);
+    check_trickle(&hasty, false);
+    bed_end(&hasty);
+}
+
 /* ---- the end of everything ---- */
 
 static void on_done(void *context)
@@ -657,6 +698,7 @@ int main(void)
         CASE(test_disk_full),
         CASE(test_too_many_sessions),
         CASE(test_silence_and_dripping_end),
+        CASE(test_trickling_ends),
         CASE(test_draining_lets_a_message_finish),
         CASE(test_small_and_large_content),
         CASE(test_a_lost_keeper_ends_all),
