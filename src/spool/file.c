@@ -106,16 +106,23 @@ bool spool__file_sync(int dir_fd, struct spool_file *file, struct err *err)
     return true;
 }
 
-void spool__file_push(struct spool_file *file)
+/* True when nothing was lost; a file system that cannot push at all loses nothing. */
+static bool push_range(const struct spool_file *file, uint64_t from, uint64_t to,
+                       unsigned flags)
 {
-    /* Only to spread the work: what fails here fails in the sync, too. */
-    if (file->begun > file->pushed)
-        sync_file_range(file->fd, (off_t)file->pushed, (off_t)(file->begun - file->pushed),
-                        SYNC_FILE_RANGE_WAIT_BEFORE);
+    return from == to ||
+           sync_file_range(file->fd, (off_t)from, (off_t)(to - from), flags) == 0 ||
+           errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == ESPIPE;
+}
+
+bool spool__file_push(struct spool_file *file, struct err *err)
+{
+    if (!push_range(file, file->pushed, file->begun, SYNC_FILE_RANGE_WAIT_BEFORE) ||
+        !push_range(file, file->begun, file->end, SYNC_FILE_RANGE_WRITE))
+        return fail_full(err, "a segment could not be made durable", errno);
     file->pushed = file->begun;
-    sync_file_range(file->fd, (off_t)file->pushed, (off_t)(file->end - file->pushed),
-                    SYNC_FILE_RANGE_WRITE);
     file->begun = file->end;
+    return true;
 }
 
 void spool__file_close(struct spool_file *file)

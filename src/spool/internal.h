@@ -27,8 +27,12 @@ bool spool__file_append(struct spool_file *file, struct slice bytes, struct err 
  * file can never be trusted again: the kernel may have dropped the bytes and would say "fine" the next time.
  */
 bool spool__file_sync(int dir_fd, struct spool_file *file, struct err *err);
-/* Let the disk begin with what was appended since the last call, wait for what was begun then. */
-void spool__file_push(struct spool_file *file);
+/*
+ * Let the disk begin with what was appended since the last call, wait for what was begun then. False: err is
+ * 452 4.3.1, and the file can never be trusted again, as in spool__file_sync: the kernel tells a descriptor of
+ * an error once, so that no sync would tell of it again.
+ */
+bool spool__file_push(struct spool_file *file, struct err *err);
 /* Safe on a file that is not open. */
 void spool__file_close(struct spool_file *file);
 /* Close and unlink. */

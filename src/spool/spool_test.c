@@ -111,6 +111,21 @@ int fdatasync(int fd)
     return -1;
 }
 
+/* Tells of an error in that call; the syncs that come later know nothing of it. */
+static unsigned push_that_fails;
+
+int sync_file_range(int fd, off64_t offset, off64_t len, unsigned flags)
+{
+    (void)fd;
+    (void)offset;
+    (void)len;
+    (void)flags;
+    if (push_that_fails == 0 || --push_that_fails > 0)
+        return 0;
+    errno = EIO;
+    return -1;
+}
+
 static size_t count_segments(struct house *house)
 {
     struct spool_segment_info *list = NULL;
@@ -157,6 +172,32 @@ static void test_parcels(void **state)
     free(content);
     spool_writer_close(&sender);
     spool_writer_close(&keeper);
+}
+
+/* What was lost on the way to the disk is no longer in the sync's answer: the message must not be told of. */
+static void test_a_large_message_is_lost_on_its_way(void **state)
+{
+    struct house *house = *state;
+    struct spool_writer *writer = open_writer(house, NULL);
+    uint8_t *content = make_content(1 << 20);
+
+    for (unsigned at = 1; at <= 4; at++) {
+        struct spool_message *message = spool_message_begin(writer);
+        struct err err = {0};
+        bool is_good = true;
+
+        push_that_fails = at;
+        for (size_t i = 0; i < 20 && is_good; i++)
+            is_good = spool_message_write(message, slice_of(content, 1 << 20), &err);
+        assert_int_equal(is_good, at == 4); /* twenty MiB are pushed three times */
+        if (!is_good)
+            assert_int_equal(err.smtp_code, 452);
+        spool_message_abort(&message);
+        push_that_fails = 0;
+    }
+    assert_int_equal(count_segments(house), 0);
+    free(content);
+    spool_writer_close(&writer);
 }
 
 static void test_one_sync_for_many(void **state)
@@ -544,6 +585,7 @@ int main(void)
         IN_HOUSE(test_many_messages_at_once),
         IN_HOUSE(test_too_much_memory_is_refused),
         IN_HOUSE(test_parcels),
+        IN_HOUSE(test_a_large_message_is_lost_on_its_way),
         IN_HOUSE(test_one_sync_for_many),
         IN_HOUSE(test_a_sync_that_fails),
         IN_HOUSE(test_a_sync_that_fails_in_passing),

@@ -303,9 +303,8 @@ static bool solo_put(struct spool_message *message, struct slice plain, bool is_
     if (!spool__file_append(&message->file, slice_of(sealed, plain.len + AEAD_TAG_BYTES), err))
         return false;
     /* Else the sync at the end would hold up everybody else of this process for seconds. */
-    if (message->file.end - message->file.begun >= PUSH_BYTES)
-        spool__file_push(&message->file);
-    return true;
+    return message->file.end - message->file.begun < PUSH_BYTES ||
+           spool__file_push(&message->file, err);
 }
 
 /* Draw the data key unless the caller gave one, and wrap it. */
