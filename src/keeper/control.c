@@ -25,7 +25,7 @@ static const struct command commands[] = {
     {"retract", NULL, retract_answer}, {"explain", explain_answer, NULL},
     {"status", status_answer, NULL},   {"domains", domains_answer, NULL},
     {"stats", stats_answer, NULL},     {"metrics", metrics_answer, NULL},
-    {"ready", ready_answer, NULL},
+    {"ready", ready_answer, NULL},     {"backup", backup_answer, NULL},
 };
 
 /* ---- lines ---- */

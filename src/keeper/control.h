@@ -64,4 +64,7 @@ void metrics_answer(struct control_output *output, const json_t *request);
 void ready_answer(struct control_output *output, const json_t *request);
 void domains_answer(struct control_output *output, const json_t *request);
 
+/* Inside of a batch: put everything aside that waits to be carried; how many. */
+uint64_t queue_hold_all(struct keeper *keeper);
+
 #endif

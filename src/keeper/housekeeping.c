@@ -85,6 +85,8 @@ static void sweep(struct keeper *keeper, bool with_garbage)
     struct folder folders[] = {{SPOOL_QUEUE, keeper->queue_fd, keeper->queue_checker},
                                {SPOOL_PORTAL, keeper->portal_fd, keeper->portal_checker}};
 
+    if (backup_is_under_way(keeper))
+        return; /* the snapshot may still need them */
     for (size_t i = 0; i < COUNT_OF(folders); i++) {
         sweep_dead(keeper, &folders[i]);
         if (with_garbage)

@@ -7,12 +7,15 @@
 #include "keeper/asks.h"
 #include "keeper/auth.h"
 #include "keeper/clock.h"
+#include "keeper/backup.h"
 #include "keeper/deliver.h"
 #include "keeper/domains.h"
 #include "keeper/inbox.h"
 #include "keeper/keeper.h"
 #include "keeper/overview.h"
 #include "keeper/peers.h"
+#include "keeper/restored.h"
+#include "keeper/retractions.h"
 #include "keeper/schedule.h"
 #include "keeper/sessions.h"
 #include "spool/keyring.h"
@@ -42,6 +45,9 @@ struct keeper {
     struct sessions sessions;
     struct auth auth;
     struct overview overview;
+    struct backup backup;
+    struct retractions retractions;
+    struct restored restored;
     struct loop_timer *housekeeping;
     int64_t swept_ms; /* the loop's clock */
     unsigned sweeps;

@@ -54,6 +54,7 @@ static bool open_spool(struct keeper *keeper, struct err *err)
 {
     const struct recipient_key *pair;
 
+    backup_clean(keeper);
     keeper->queue_checker = spool_checker_new(keeper->queue_fd);
     keeper->portal_checker = spool_checker_new(keeper->portal_fd);
     keeper->queue_writer =
@@ -79,6 +80,8 @@ static void open_rooms(struct keeper *keeper)
     auth_init(&keeper->auth);
     clock_watch_init(&keeper->clock);
     schedule_init(keeper);
+    backup_init(keeper);
+    retractions_init(keeper);
     keeper->housekeeping = loop_timer_new(keeper->loop, keeper_housekeeping, keeper);
     keeper->drain_timer = loop_timer_new(keeper->loop, on_drain_timer, keeper);
     loop_timer_set(keeper->housekeeping, 1000);
@@ -97,7 +100,7 @@ bool keeper_open(struct loop *loop, struct settings *settings, uint8_t id_maker,
     keeper->started_ms = clock_unix_ms();
     buffer_init(&keeper->certificate, CERTIFICATE_MAX_BYTES);
     open_rooms(keeper);
-    if (!open_state(keeper, err) || !open_spool(keeper, err)) {
+    if (!open_state(keeper, err) || !open_spool(keeper, err) || !restored_settle(keeper, err)) {
         keeper_close(&keeper);
         return false;
     }
@@ -164,6 +167,8 @@ void keeper_close(struct keeper **keeper)
         return;
     if (gone->ring != NULL)
         inbox_flush(gone);
+    backup_deinit(gone);
+    retractions_deinit(gone);
     peers_deinit(&gone->peers);
     asks_deinit(&gone->asks);
     inbox_deinit(&gone->inbox);

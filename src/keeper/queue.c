@@ -183,6 +183,7 @@ static bool purge_row(struct keeper *keeper, const struct store_message *message
     story_tell(keeper, row->message, (int64_t)row->number, EVENT_PURGED, NULL, 0);
     if (!story_move(keeper, &story, row, MOVE_PURGE))
         return false;
+    retractions_note(keeper, row->message, row->number, STATE_DELETED);
     results_settle(keeper, row);
     /* Nobody will come for what a purged notice told of: its sender hears so. */
     if (message->kind == KIND_NOTICE)
@@ -239,6 +240,11 @@ static uint64_t change_domain(struct keeper *keeper, uint64_t domain, bool is_he
     return changed;
 }
 
+uint64_t queue_hold_all(struct keeper *keeper)
+{
+    return change_domain(keeper, 0, false, hold_row);
+}
+
 static uint64_t apply(struct keeper *keeper, struct slice what,
                       const struct queue_filter *filter)
 {
@@ -252,7 +258,7 @@ static uint64_t apply(struct keeper *keeper, struct slice what,
 
     if (filter->message != 0)
         return change_message(keeper, filter->message, change);
-    domain = domain_get(keeper, filter->domain);
+    domain = filter->domain == 0 ? NULL : domain_get(keeper, filter->domain);
     if (domain != NULL && (is_hold || is_release)) {
         domain->row.is_held = is_hold;
         store_domain_hold(keeper->store, filter->domain, is_hold);
@@ -279,7 +285,10 @@ void queue_change(struct control_output *output, const json_t *request)
     }
     if (!read_filter(output, request, &filter))
         return;
-    if (filter.domain == 0 && filter.message == 0) {
+    /* Everything may be let go at once, after a restore; not stopped or destroyed by one word. */
+    if (filter.domain == 0 && filter.message == 0 &&
+        !(json_is_true(json_object_get(request, "all")) &&
+          (slice_equal(what, S("release")) || slice_equal(what, S("retry"))))) {
         control_error(output, "name a domain or a message");
         return;
     }

@@ -74,6 +74,7 @@ static void take_back(struct keeper *keeper, const struct store_message *message
 
     portal_shred(keeper, row->message, row->number);
     story_tell(keeper, row->message, (int64_t)row->number, EVENT_RETRACTED, &text, 1);
+    retractions_note(keeper, row->message, row->number, STATE_RETRACTED);
     row->is_held = false;
     /* A receipt that is still owed is true, whatever came after. */
     row->owes &= OWES_RECEIPT;

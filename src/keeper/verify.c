@@ -43,6 +43,8 @@ static const struct {
     [VERIFY_SEGMENT_COUNT] = {"segment-count", "a segment's count of users is wrong", REPORT},
     [VERIFY_ACCEPTED] = {"accepted", "mail that was acknowledged is not here",
                          "was it older than story_keep? else it is lost: " RESTORE},
+    [VERIFY_BACKUP] = {"backup", "a file of the backup differs from its manifest",
+                       "make a new backup into another folder"},
 };
 
 const char *verify_finding_name(enum verify_finding finding)
@@ -174,6 +176,10 @@ static bool check_all(struct verify *verify, struct err *err)
     }
     if (!verify__segments_begin(verify, err))
         return false;
+    /* A server makes its database before the first segment. */
+    if (!is_there && verify->segments.count > 0)
+        verify__tell(verify, VERIFY_DATABASE, 0, VERIFY_NONE, 0, "there is no %s",
+                     verify->options->database_cstr);
     verify__rows(verify);
     if (verify->walk != NULL)
         check_names(verify);

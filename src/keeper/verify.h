@@ -28,6 +28,7 @@ enum verify_finding {
     VERIFY_COPY,          /* a portal copy and its recipient do not agree, or it is not there */
     VERIFY_SEGMENT_COUNT, /* a segment's row counts other users than there are */
     VERIFY_ACCEPTED,      /* a message said to be accepted has no row */
+    VERIFY_BACKUP, /* a backup's file differs from its manifest (postern/verify.c tells) */
     VERIFY_FINDING_COUNT
 };
 

@@ -204,7 +204,8 @@ int command_queue(int argc, char **argv)
     if (!take_arguments(
             argc, argv,
             "usage: postern queue [list] [DOMAIN|MESSAGE]\n"
-            "       postern queue hold|release|retry|purge DOMAIN|MESSAGE\n\n"
+            "       postern queue hold|release|retry|purge DOMAIN|MESSAGE\n"
+            "       postern queue release|retry everything\n\n"
             "Shows what waits, or changes it: hold keeps it here, release undoes that, retry "
             "tries at\n"
             "once, purge removes it (the story keeps that it was so).\n\n" COMMON_HELP,
@@ -226,7 +227,9 @@ int command_queue(int argc, char **argv)
         return wrong_usage(&arguments, "queue",
                            "list, hold, release, retry or purge, and what");
     request = json_pack("{ss,ss}", "do", "queue", "what", verb_cstr);
-    if (about_cstr != NULL) /* a domain has a dot and no @; ids have neither */
+    if (about_cstr != NULL && strcmp(about_cstr, "everything") == 0)
+        (void)json_object_set_new(request, "all", json_true());
+    else if (about_cstr != NULL) /* a domain has a dot and no @; ids have neither */
         (void)json_object_set_new(
             request,
             strchr(about_cstr, '.') != NULL && strchr(about_cstr, '@') == NULL ? "domain"

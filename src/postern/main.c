@@ -24,6 +24,8 @@ static const struct command {
     {"status", command_status, "show how the server is"},
     {"top", command_top, "show rates, queue, latencies and roles, every second"},
     {"verify", command_verify, "check that everything in a stopped server's state agrees"},
+    {"backup", command_backup, "copy the running server's state into a folder"},
+    {"restore", command_restore, "put a backup into an empty state folder"},
     {"version", command_version, "print the version"},
 };
 

@@ -4,10 +4,13 @@
 
 #include "base/id.h"
 #include "keeper/verify.h"
+#include "postern/backup_folder.h"
 #include "postern/files.h"
 #include "settings/settings.h"
 #include "store/master.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -28,7 +31,7 @@ static const char help_cstr[] =
     "every\n"
     "segment, and every byte of content. Changes nothing. Prints no address, subject or "
     "content.\n\n"
-    "  FOLDER             a state folder; default: the settings' own\n"
+    "  FOLDER             a state folder or a backup; default: the settings' own state\n"
     "  --quick            leave out the content itself\n"
     "  --accepted FILE    message ids, one a line, that must be there: as in the 250 reply\n"
     "  --master-key FILE  another key file than the settings name\n"
@@ -297,21 +300,53 @@ static int cannot(const struct err *err)
     return EXIT_NOT_CHECKED;
 }
 
+static void on_wrong_file(void *context, const char *words_cstr)
+{
+    struct verify_problem problem = {.finding = VERIFY_BACKUP, .number = -1};
+
+    (void)snprintf(problem.detail_cstr, sizeof problem.detail_cstr, "%s", words_cstr);
+    on_problem(context, &problem);
+}
+
+/* A folder with a manifest is a backup: its files first. False: err. */
+static bool check_backup(struct verify_options *options, struct manifest *manifest,
+                         uint64_t *wrong_out, struct err *err)
+{
+    int fd = open(options->state_cstr, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    *wrong_out = 0;
+    if (fd < 0)
+        return FAIL(err, ERR_TEMP, "cannot open %s: %s", options->state_cstr, strerror(errno));
+    if (backup_folder_read(fd, manifest, err)) {
+        options->database_cstr = manifest->database_cstr;
+        *wrong_out = backup_folder_check(fd, manifest, options->is_quick, on_wrong_file,
+                                         options->context);
+    }
+    close(fd);
+    return err->class == ERR_NONE;
+}
+
 static int run(const struct arguments *arguments, struct verify_options *options)
 {
     struct findings *findings = calloc(1, sizeof *findings);
     struct verify_report report;
+    struct manifest manifest;
     struct err err = {0};
     int code, lock_fd = -1;
+    uint64_t wrong;
 
     must(findings != NULL);
     options->is_quick = arguments->is_quick;
     options->on_problem = on_problem;
     options->context = findings;
+    manifest_init(&manifest);
     if (!files_lock_stopped(options->state_cstr, &lock_fd, &err) ||
+        !check_backup(options, &manifest, &wrong, &err) ||
         !verify_run(options, &report, &err)) {
         code = cannot(&err);
     } else {
+        report.problems += wrong;
+        report.problems_of[VERIFY_BACKUP] += wrong;
         if (arguments->is_json)
             print_json(&report, findings);
         else
@@ -320,6 +355,7 @@ static int run(const struct arguments *arguments, struct verify_options *options
     }
     if (lock_fd >= 0)
         close(lock_fd);
+    manifest_deinit(&manifest);
     free(findings);
     return code;
 }

@@ -40,6 +40,7 @@ struct store {
     struct seal *seal;
     struct address_cache *addresses;
     struct store_keys *keys;
+    struct store_snapshot *snapshot;         /* under way; its owner frees it */
     struct ledger *ledger;                   /* NULL before the keys are open */
     struct buffer packed, sealed;            /* scratch of one call */
     struct buffer opened[SEAL_COLUMN_COUNT]; /* what the last read of each room hands out */
@@ -111,6 +112,8 @@ extern const int64_t store__schema_present;
 /* A store that is not opened yet, and one whose lock and database failed. */
 struct store *store__new(const char *dir_cstr);
 void store__close_database(struct store *store);
+/* The connection goes: a snapshot under way ends. */
+void store__snapshot_lose(struct store *store);
 
 /* The requirement in one number. False: no such number was ever written; *out is then the strictest. */
 struct tls_requirement;

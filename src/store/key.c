@@ -340,6 +340,19 @@ size_t store_key_uses(struct store *store, struct store_key_use *uses_out, size_
     return count;
 }
 
+bool store_identity(struct store *store, uint8_t digest_out[SHA256_BYTES])
+{
+    static const char sql[] =
+        "SELECT certificate FROM key WHERE name = '" NAME_PAIR "' ORDER BY id LIMIT 1";
+    sqlite3_stmt *query = store__query(store, sql, NULL, 0);
+
+    if (!store__step(store, query))
+        return false;
+    sha256(store__column_blob(query, 0), digest_out);
+    store__end(query);
+    return true;
+}
+
 bool store_key_pair_renew(struct store *store, struct slice master_text, struct err *err)
 {
     struct master master;

@@ -16,6 +16,7 @@
 #define STORE_KEY_H
 
 #include "base/secret.h"
+#include "crypto/digest.h"
 #include "crypto/recipient_key.h"
 #include "store/store.h"
 
@@ -49,6 +50,11 @@ struct store_key_use {
     uint64_t rows;
 };
 size_t store_key_uses(struct store *store, struct store_key_use *uses_out, size_t max);
+/*
+ * Which server's database this is: SHA-256 of its first certificate. Needs no keys. False: it has none
+ * yet.
+ */
+MUST_CHECK bool store_identity(struct store *store, uint8_t digest_out[SHA256_BYTES]);
 /* Make a fresh pair the one in use: content sealed from now on needs it. ERR_TEMP. */
 MUST_CHECK bool store_key_pair_renew(struct store *store, struct slice master_text,
                                      struct err *err);

@@ -108,6 +108,7 @@ static bool open_database(struct store *store, struct err *err)
 
 void store__close_database(struct store *store)
 {
+    store__snapshot_lose(store);
     for (size_t i = 0; i < STATEMENT_SLOTS; i++)
         sqlite3_finalize(store->statements[i].handle);
     memset(store->statements, 0, sizeof store->statements);
