@@ -91,7 +91,7 @@ fmt: test-packages ## format the code in place
 
 install: build ## install the program, its unit, manual and first settings (DESTDIR)
 	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(DESTDIR)) $(QUIET)
-	@$(if $(DESTDIR),,tail -3 $(BUILD)/meson-output.txt)
+	@sed -n 's/^postern: //p' $(BUILD)/meson-output.txt
 
 uninstall: ## remove what `make install` installed; settings, keys and mail stay
 	@$(NINJA) uninstall $(QUIET)

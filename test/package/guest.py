@@ -185,6 +185,42 @@ def test_wrong_settings_fail_at_once(scene):
         file.write(sample)
 
 
+def documented(title):
+    """The code blocks of one section of doc/install.md."""
+    section = re.search(rf'^## [0-9. ]*{title}.*?(?=^## )', read('/mnt/postern/doc/install.md'), re.M | re.S).group(0)
+    return re.findall(r'^```[a-z]*\n(.*?)^```', section, re.M | re.S)
+
+
+def test_the_way_of_the_manual(scene):
+    """doc/install.md to the letter, but for the certificate authority: what it says works."""
+    lineage = '/opt/lineage'
+    os.makedirs(lineage)
+    certificate, key = scene.ca.issue('mail.example.org', 'portal.example.org')
+    run('cp', certificate, lineage + '/fullchain.pem')
+    run('install', '-m', '0600', key, lineage + '/privkey.pem')
+    hook = [block for block in documented('Certificates') if block.startswith('#!')][0]
+    run('sh', '-c', f'RENEWED_LINEAGE={lineage}; export RENEWED_LINEAGE; {hook}')
+    make, show_public = documented('Signing keys')
+    run('sh', '-ec', make)
+    rsa, ed25519 = [run('sh', '-ec', f'cd /etc/postern; {line}').stdout.strip() for line in show_public.splitlines()]
+    assert len(rsa) == 392 and len(ed25519) == 44, (rsa, ed25519)
+    hash_of = run('postern', 'password', text=PASSWORD + '\n').stdout.strip()
+    settings = documented('Settings')[0]
+    assert '"…"' in settings
+    sample = read(SETTINGS)
+    with open(SETTINGS, 'w', encoding='utf-8') as file:
+        file.write(settings.replace('"…"', f'"{hash_of}"'))
+    got = run('runuser', '-u', 'postern', '--', 'postern', 'check')
+    assert '3 listeners' in got.stdout and 'portal.example.org' in got.stdout, got.stdout
+    ctl('start', 'postern')
+    run('postern', 'explain', '--from', 'clerk@example.org', '--to', 'you@elsewhere.example')
+    ctl('stop', 'postern')
+    for path in glob.glob('/etc/postern/tls.*') + glob.glob('/etc/postern/dkim-*'):
+        os.remove(path)
+    with open(SETTINGS, 'w', encoding='utf-8') as file:
+        file.write(sample)
+
+
 def test_start(scene):
     write_settings(scene)
     run('runuser', '-u', 'postern', '--', 'postern', 'check')
