@@ -149,8 +149,7 @@ int command_version(int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
-/* One line from standard input, without echo on a terminal. False at its end. */
-static bool read_secret_line(const char *prompt_cstr, char *line_out, size_t size)
+bool read_secret_line(const char *prompt_cstr, char *line_out, size_t size)
 {
     struct termios old, silent;
     bool is_terminal = tcgetattr(STDIN_FILENO, &old) == 0;
@@ -172,9 +171,28 @@ static bool read_secret_line(const char *prompt_cstr, char *line_out, size_t siz
     return got;
 }
 
+bool read_secret_twice(const char *prompt_cstr, char *line_out, size_t size)
+{
+    char again[PASSWORD_MAX_BYTES + 2];
+    bool same = true;
+
+    must(size <= sizeof again);
+    if (!read_secret_line(prompt_cstr, line_out, size) || line_out[0] == 0) {
+        (void)fputs("postern: nothing was typed\n", stderr);
+        return false;
+    }
+    if (isatty(STDIN_FILENO)) {
+        same = read_secret_line("Again: ", again, sizeof again) && strcmp(line_out, again) == 0;
+        explicit_bzero(again, sizeof again);
+    }
+    if (!same)
+        (void)fputs("postern: the two differ\n", stderr);
+    return same;
+}
+
 int command_password(int argc, char **argv)
 {
-    char line[PASSWORD_MAX_BYTES + 2], again[PASSWORD_MAX_BYTES + 2];
+    char line[PASSWORD_MAX_BYTES + 2];
     char hash_cstr[PASSWORD_HASH_SIZE];
     struct err err = {0};
     bool made = false;
@@ -187,15 +205,9 @@ int command_password(int argc, char **argv)
                     stdout);
         return strcmp(argv[1], "--help") == 0 ? EXIT_SUCCESS : EXIT_USAGE;
     }
-    if (!read_secret_line("Password: ", line, sizeof line) || line[0] == 0)
-        (void)fputs("postern: no password\n", stderr);
-    else if (isatty(STDIN_FILENO) &&
-             (!read_secret_line("Again: ", again, sizeof again) || strcmp(line, again) != 0))
-        (void)fputs("postern: the two differ\n", stderr);
-    else
+    if (read_secret_twice("Password: ", line, sizeof line))
         made = password_hash(slice_from_cstr(line), PASSWORD_COST_DEFAULT, hash_cstr, &err);
     explicit_bzero(line, sizeof line);
-    explicit_bzero(again, sizeof again);
     if (made)
         (void)puts(hash_cstr);
     else if (err.class != ERR_NONE)

@@ -18,9 +18,9 @@ static const char help_cstr[] =
     "       postern key rotate FILE        put a new key beside the old ones; then: reload\n"
     "       postern key backup FILE COPY   write the file, sealed under a passphrase, to COPY\n"
     "       postern key restore COPY FILE  the way back\n\n"
-    "The passphrase is the first line of standard input. Without the master key nothing in "
-    "the\n"
-    "state folder can be read: keep a copy on paper or in a safe, apart from the machine.\n";
+    "The passphrase is asked for, or is the first line of standard input. Without the master\n"
+    "key nothing in the state folder can be read: keep a copy on paper or in a safe, apart\n"
+    "from the machine.\n";
 
 static int fail(const char *path_cstr, const char *why_cstr)
 {
@@ -131,15 +131,15 @@ static int key_rotate(const char *path_cstr, struct buffer *text)
     return EXIT_SUCCESS;
 }
 
-/* The passphrase is not echoed by us: it comes from a pipe or file. */
-static bool read_passphrase(char *line_out, size_t size)
+/* Who seals types it twice: a slip would make the copy worthless. */
+static bool read_passphrase(bool is_new, char *line_out, size_t size)
 {
-    if (isatty(STDIN_FILENO))
-        (void)fputs("Passphrase: ", stderr);
-    if (fgets(line_out, (int)size, stdin) == NULL)
-        return false;
-    line_out[strcspn(line_out, "\r\n")] = 0;
-    return line_out[0] != 0;
+    if (is_new)
+        return read_secret_twice("Passphrase: ", line_out, size);
+    if (read_secret_line("Passphrase: ", line_out, size) && line_out[0] != 0)
+        return true;
+    (void)fputs("postern: no passphrase\n", stderr);
+    return false;
 }
 
 static int key_copy(const char *from_cstr, const char *to_cstr, bool is_backup,
@@ -155,9 +155,7 @@ static int key_copy(const char *from_cstr, const char *to_cstr, bool is_backup,
     buffer_init(&out, 2 * MASTER_FILE_MAX_BYTES);
     if (!read_file(from_cstr, text)) {
         code = fail(from_cstr, strerror(errno));
-    } else if (!read_passphrase(passphrase, sizeof passphrase)) {
-        code = fail(from_cstr, "no passphrase on standard input");
-    } else {
+    } else if (read_passphrase(is_backup, passphrase, sizeof passphrase)) {
         struct slice words = slice_from_cstr(passphrase);
 
         made = is_backup ? password_box_seal(words, buffer_view(text), PASSWORD_COST_DEFAULT,

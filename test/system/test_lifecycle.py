@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start, settings, reload, stop."""
 import os
+import pty
 import re
 import resource
 import smtplib
@@ -185,3 +186,34 @@ def test_ten_thousand_idle_sessions(world, house):
     assert time.monotonic() - start < 3 * PATIENCE
     for sock in idle:
         sock.close()
+
+
+def typed(*words, lines):
+    """Run a command on a terminal of its own, typing these lines: its exit code and all that the terminal showed."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(words[0], words)
+    shown = b''
+    for number, line in enumerate(lines, 1):
+        while shown.count(b': ') < number:  # its n-th question
+            shown += os.read(terminal, 4096)
+        os.write(terminal, line.encode() + b'\n')
+    try:
+        while True:
+            shown += os.read(terminal, 4096)
+    except OSError:
+        pass
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
+
+
+def test_passphrases_are_typed_twice_and_not_shown(folder):
+    key, copy, again = folder + '/key', folder + '/copy', folder + '/again'
+    subprocess.run([PROGRAM, 'key', 'new', key], check=True, capture_output=True)
+    assert typed(PROGRAM, 'key', 'backup', key, copy, lines=['ivory gate', 'ivory gat'])[0] == 1
+    assert not os.path.exists(copy)
+    for command, lines in ((('backup', key, copy), 2), (('restore', copy, again), 1)):
+        code, shown = typed(PROGRAM, 'key', *command, lines=['ivory gate'] * lines)
+        assert code == 0 and 'ivory' not in shown, shown
+    with open(key, 'rb') as one, open(again, 'rb') as other:
+        assert one.read() == other.read()
