@@ -17,7 +17,6 @@ INSTALLED = {
     'lib/tmpfiles.d/postern.conf',
     'share/bash-completion/completions/postern',
     'share/doc/postern/examples/postern.conf',
-    'share/doc/postern/install.md',
     'share/man/man1/postern.1',
     'share/man/man5/postern.conf.5',
 }
@@ -45,7 +44,8 @@ def prefix(module_folder):
 def test_installed_files(prefix, module_folder):
     found = {os.path.relpath(os.path.join(folder, name), prefix)
              for folder, _, names in os.walk(module_folder) for name in names}
-    assert found == INSTALLED
+    assert {name for name in found if not re.fullmatch(r'share/doc/postern/\w+\.md', name)} == INSTALLED
+    assert 'share/doc/postern/install.md' in found
     assert output(os.path.join(prefix, 'bin/postern'), '--version') == output(PROGRAM, '--version')
     unit = read(prefix, 'lib/systemd/system/postern.service')
     assert '@' not in re.sub(r'^(?:#|SystemCallFilter=).*', '', unit, flags=re.M), 'a name was not filled in'
