@@ -12,7 +12,7 @@
 enum {
     OUT_MAX_BYTES = 64 << 20,
     IN_MAX_BYTES = IPC_FRAME_MAX_BYTES + (1 << 20),
-    READ_BYTES = 256 << 10,
+    READ_BYTES = 1 << 20,
     FDS_MAX = 16,
 };
 

@@ -78,7 +78,7 @@
 /*
  * M→K, P→K, B→K(in mail_made): take this message. The keeper commits, then answers accept_result.
  * content      where it lies, durable already; or, with segment 0, how long it is, and then
- * sealed       it comes along, sealed under data_key as one chunk, and the keeper places it
+ * sealed       it comes along, sealed under data_key, and the keeper places it
  * message      id from base/id, printed in the 250 reply and the Received header
  * kind         enum message_kind
  * account      "" only for inbound mail (kind BOUNCE or INBOUND)

@@ -20,7 +20,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ABOVE_ALL_PLACES = PROCESS_FIRST_FD + PROCESS_FDS_MAX, FD_LIMIT_AS_ROOT = 1 << 20 };
+enum {
+    ABOVE_ALL_PLACES = PROCESS_FIRST_FD + PROCESS_FDS_MAX,
+    SOCKET_BUFFER_BYTES = 2 << 20,
+    FD_LIMIT_AS_ROOT = 1 << 20
+};
 
 static void reset_signals(void)
 {
@@ -85,8 +89,14 @@ void process_describe(int status, char *text_out, size_t size)
 
 bool process_socket_pair(int fds_out[2], struct err *err)
 {
+    const int bytes = SOCKET_BUFFER_BYTES;
+
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds_out) != 0)
         return FAIL(err, ERR_TEMP, "cannot make a socket pair: %s", strerror(errno));
+    /* Many messages should fit into one reading; root may go beyond the system's ceiling, others get up to it. */
+    for (int i = 0; i < 2; i++)
+        if (setsockopt(fds_out[i], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) != 0)
+            (void)setsockopt(fds_out[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     return true;
 }
 

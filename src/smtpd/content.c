@@ -234,8 +234,9 @@ static void answer_failure(struct session *session, const struct err *err)
     session_reply_err(session, &why);
 }
 
-/* parcel: the content itself, when it is small. */
-static bool send_accept(struct session *session, const struct spool_parcel *parcel)
+/* place: where the content lies; sealed: the content itself, if it lies nowhere yet. */
+static bool send_accept(struct session *session, const struct content_ref *place,
+                        const struct spool_parcel *parcel)
 {
     const struct transaction *transaction = session->transaction;
     const struct header_facts *facts = &transaction->content.facts;
@@ -258,13 +259,11 @@ static bool send_accept(struct session *session, const struct spool_parcel *parc
         .expires_ms = facts->wishes.expires_ms,
         .receipt = facts->wishes.receipt,
         .ask = session->ask,
-        .content = transaction->content.place,
+        .content = *place,
         .recipients = buffer_view(&transaction->recipients),
     };
 
     if (parcel != NULL) {
-        accept.content = (struct content_ref){.plain_bytes = parcel->plain_bytes,
-                                              .sealed_bytes = parcel->sealed.len};
         accept.data_key = parcel->data_key;
         accept.sealed = parcel->sealed;
     }
@@ -284,57 +283,43 @@ static bool send_accept(struct session *session, const struct spool_parcel *parc
     return false;
 }
 
-static void answer_busy(struct session *session)
+/* Ask the keeper to take it; the session waits for the answer. */
+static void offer(struct session *session, const struct content_ref *place,
+                  const struct spool_parcel *parcel)
 {
     struct err err;
 
-    FAIL_SMTP(&err, ERR_TEMP, 451, "4.3.2", "too busy; try again later");
+    session_ask(session);
+    if (send_accept(session, place, parcel))
+        return;
     session_unask(session);
+    FAIL_SMTP(&err, ERR_TEMP, 451, "4.3.2", "too busy; try again later");
     answer_failure(session, &err);
 }
 
 /* Small content goes along with the question: the keeper puts all that has gathered on disk at once. */
-static void send_small(struct session *session)
+static void offer_small(struct session *session)
 {
     struct spool_parcel parcel;
+    struct content_ref nowhere = {0};
 
     spool_message_seal(&session->transaction->content.spool, &parcel);
-    session_ask(session);
-    if (!send_accept(session, &parcel))
-        answer_busy(session);
+    nowhere.plain_bytes = parcel.plain_bytes;
+    nowhere.sealed_bytes = parcel.sealed.len;
+    offer(session, &nowhere, &parcel);
     secret_wipe(&parcel.data_key);
 }
 
-/* The content is stored. The turn's end makes it durable, together with the others' of this turn. */
-static void wait_for_sync(struct session *session)
+/* Large content has a segment of its own, and the disk has it when finish returns. */
+static void offer_large(struct session *session)
 {
-    struct smtpd *server = session->server;
-
-    session_ask(session);
-    if (list_is_empty(&server->syncing))
-        loop_timer_set(server->sync, 0);
-    list_push_back(&server->syncing, &session->sync_link);
-}
-
-void contents_sync(struct smtpd *server)
-{
+    struct content_ref place;
     struct err err = {0};
-    bool synced = spool_writer_sync(server->spool, &err);
-    struct list_link *link;
 
-    while ((link = list_take_first(&server->syncing)) != NULL) {
-        struct session *session = LIST_ELEMENT(link, struct session, sync_link);
-
-        if (synced && send_accept(session, NULL))
-            continue;
-        if (synced) {
-            answer_busy(session);
-        } else {
-            session_unask(session);
-            answer_failure(session, &err);
-        }
-        session_resume(session);
-    }
+    if (spool_message_finish(&session->transaction->content.spool, &place, &err))
+        offer(session, &place, NULL);
+    else
+        answer_failure(session, &err);
 }
 
 /* Taken and forgotten: nothing bounced, and nobody waits for it. */
@@ -348,7 +333,6 @@ static void answer_no_bounce(struct session *session)
 static void content_end(struct session *session)
 {
     struct content *content = &session->transaction->content;
-    struct err err = {0};
 
     session->idle_commands = 0;
     content->ended_us = stats_now_us();
@@ -368,11 +352,9 @@ static void content_end(struct session *session)
         return;
     }
     if (spool_message_is_small(content->spool))
-        send_small(session);
-    else if (spool_message_finish(&content->spool, &content->place, &err))
-        wait_for_sync(session);
+        offer_small(session);
     else
-        answer_failure(session, &err);
+        offer_large(session);
 }
 
 void accept_result(struct session *session, const struct ipc_accept_result *result)

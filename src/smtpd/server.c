@@ -138,11 +138,6 @@ static void on_tick(void *context)
     loop_timer_set(server->tick, TICK_MS);
 }
 
-static void on_sync(void *context)
-{
-    contents_sync(context);
-}
-
 /* ---- life ---- */
 
 struct smtpd *smtpd_new(const struct smtpd_options *options)
@@ -159,14 +154,12 @@ struct smtpd *smtpd_new(const struct smtpd_options *options)
     server->hash_seed = random_u64();
     server->auth_pause_ms = 1000;
     list_init(&server->sessions);
-    list_init(&server->syncing);
     map_init(&server->asks);
     map_init(&server->clients);
     buffer_init(&server->scratch, SCRATCH_MAX_BYTES);
     buffer_init(&server->items, 4096);
     server->tick = loop_timer_new(server->loop, on_tick, server);
     loop_timer_set(server->tick, TICK_MS);
-    server->sync = loop_timer_new(server->loop, on_sync, server);
     return server;
 }
 
@@ -186,7 +179,6 @@ void smtpd_free(struct smtpd **smtpd)
     while ((client = map_next(&server->clients, &position, &key)) != NULL)
         free(client);
     loop_timer_free(&server->tick);
-    loop_timer_free(&server->sync);
     tls_context_unref(&server->tls);
     settings_unref(&server->settings);
     map_deinit(&server->asks);

@@ -86,7 +86,6 @@ void session_free(struct session *session)
     if (session->ask != 0)
         map_take(&server->asks, session->ask);
     list_remove(&session->link);
-    list_remove(&session->sync_link);
     server->session_count--;
     client_release(server, session->client);
     connection_free(&session->connection);

@@ -65,7 +65,6 @@ struct content {
     struct err failure;
     uint64_t bytes;
     struct spool_message *spool; /* NULL before the header is done and after a failure */
-    struct content_ref place;    /* where it went, once it is finished */
     struct header_facts facts;
     struct bounce_watch bounce; /* KIND_BOUNCE */
 };
@@ -92,9 +91,7 @@ struct auth_exchange {
 
 struct session {
     struct list_link link; /* in the server's list */
-    struct list_link
-        sync_link; /* in the server's list of those whose content is not durable yet */
-    uint64_t id;   /* for the log */
+    uint64_t id;           /* for the log */
     struct smtpd *server;
     struct settings *settings; /* the snapshot it began with */
     struct connection *connection;
@@ -128,8 +125,6 @@ struct smtpd {
     struct tls_context *tls;   /* NULL = no certificate in the settings */
     struct loop_timer *tick;
     struct list sessions;
-    struct list syncing;
-    struct loop_timer *sync;
     size_t session_count;
     struct map asks;    /* ask -> struct session */
     struct map clients; /* client key -> struct client */
@@ -223,8 +218,6 @@ void on_data(struct session *session, struct slice args);
 void on_bdat(struct session *session, struct slice args);
 /* Content in MODE_DATA and MODE_CHUNK; takes from the front of *input. */
 void content_input(struct session *session, struct slice *input);
-/* Make durable what was finished in this turn of the loop, and ask the keeper to take it. */
-void contents_sync(struct smtpd *server);
 void accept_result(struct session *session, const struct ipc_accept_result *result);
 void content_init(struct content *content);
 void content_deinit(struct content *content);

@@ -626,7 +626,7 @@ static void test_draining_lets_a_message_finish(void **state)
     client_end(&late);
 }
 
-/* Up to 64 KiB of content travel with the question; more waits for its own sync. */
+/* Up to 256 KiB of content travel with the question; more has a segment of its own. */
 static void test_small_and_large_content(void **state)
 {
     struct client client;
@@ -638,7 +638,7 @@ static void test_small_and_large_content(void **state)
     for (unsigned i = 0; i < 2; i++) {
         buffer_clear(&content);
         must(buffer_append(&content, S(BED_HEADER "\r\n")));
-        for (unsigned line = 0; line < 1 + i * 1500; line++)
+        for (unsigned line = 0; line < 1 + i * 6000; line++)
             must(buffer_append(&content,
                                S("a line of fifty bytes, which is what this one has\r\n")));
         must(buffer_append(&content, S(".\r\n")));

@@ -139,10 +139,11 @@ static size_t count_segments(struct house *house)
 /* Sealed by one process, placed by another. */
 static void test_parcels(void **state)
 {
-    static const size_t sizes[] = {0, 1, 4096, SPOOL_CHUNK_BYTES};
+    static const size_t sizes[] = {0,     1, 4096, SPOOL_CHUNK_BYTES, SPOOL_CHUNK_BYTES + 1,
+                                   262144};
     struct house *house = *state;
     struct spool_writer *sender = open_writer(house, NULL), *keeper = open_writer(house, NULL);
-    uint8_t *content = make_content(SPOOL_CHUNK_BYTES + 1);
+    uint8_t *content = make_content(262145);
     struct spool_parcel parcel;
     struct spool_message *message;
     struct content_ref ref;
@@ -166,7 +167,7 @@ static void test_parcels(void **state)
     parcel.sealed = slice_of(content, 0);
     assert_false(spool_writer_place(keeper, &parcel, &ref, &err));
     message = spool_message_begin(sender);
-    assert_true(spool_message_write(message, slice_of(content, SPOOL_CHUNK_BYTES + 1), &err));
+    assert_true(spool_message_write(message, slice_of(content, 262145), &err));
     assert_false(spool_message_is_small(message));
     spool_message_abort(&message);
     free(content);

@@ -383,23 +383,15 @@ bool spool_message_write(struct spool_message *message, struct slice bytes, stru
     return true;
 }
 
-/* Seal all that was collected and append it with one write. */
-static bool shared_finish(struct spool_message *message, struct content_ref *ref_out,
-                          struct err *err)
+/* Seal all that was collected, under the message's data key: a view of the writer's room. */
+static struct slice seal_collected(struct spool_message *message)
 {
     struct spool_writer *writer = message->writer;
-    uint64_t sealed_bytes = spool_sealed_bytes(message->len);
-    uint8_t *out;
+    uint8_t *out = sealed_room(writer);
     size_t at = 0;
     uint32_t chunk = 0;
 
-    if (!shared_need(writer, sealed_bytes, err))
-        return false;
-    *ref_out = (struct content_ref){
-        writer->file.id, writer->file.end, sealed_bytes, message->len, {0}};
-    wrap_key(message, &writer->file_epoch, ref_out->wrapped_key);
     aead_set_key(writer->aead, &message->data_key);
-    out = sealed_room(writer);
     do {
         struct slice plain = slice_from(slice_of(message->plain, message->len), at);
         bool is_last = plain.len <= SPOOL_CHUNK_BYTES;
@@ -410,7 +402,22 @@ static bool shared_finish(struct spool_message *message, struct content_ref *ref
         at += plain.len;
     } while (at < message->len);
     aead_forget(writer->aead);
-    if (spool__file_append(&writer->file, slice_of(writer->sealed, sealed_bytes), err))
+    return slice_of(writer->sealed, (size_t)(out - writer->sealed));
+}
+
+/* Append what was collected, sealed, with one write. */
+static bool shared_finish(struct spool_message *message, struct content_ref *ref_out,
+                          struct err *err)
+{
+    struct spool_writer *writer = message->writer;
+    uint64_t sealed_bytes = spool_sealed_bytes(message->len);
+
+    if (!shared_need(writer, sealed_bytes, err))
+        return false;
+    *ref_out = (struct content_ref){
+        writer->file.id, writer->file.end, sealed_bytes, message->len, {0}};
+    wrap_key(message, &writer->file_epoch, ref_out->wrapped_key);
+    if (spool__file_append(&writer->file, seal_collected(message), err))
         return true;
     shared_close(writer);
     return false;
@@ -418,30 +425,25 @@ static bool shared_finish(struct spool_message *message, struct content_ref *ref
 
 bool spool_message_is_small(const struct spool_message *message)
 {
-    return !message->is_solo && !message->has_key && message->len <= SPOOL_CHUNK_BYTES;
+    return !message->is_solo && !message->has_key;
 }
 
 void spool_message_seal(struct spool_message **message, struct spool_parcel *parcel_out)
 {
     struct spool_message *it = *message;
-    struct spool_writer *writer = it->writer;
 
     must(spool_message_is_small(it) && !it->has_failed);
     random_secret(&it->data_key);
-    aead_set_key(writer->aead, &it->data_key);
-    seal_chunk(writer, 0, true, slice_of(it->plain, it->len), sealed_room(writer));
-    aead_forget(writer->aead);
-    *parcel_out = (struct spool_parcel){slice_of(writer->sealed, it->len + AEAD_TAG_BYTES),
-                                        it->len, it->data_key};
+    *parcel_out = (struct spool_parcel){seal_collected(it), it->len, it->data_key};
     spool_message_abort(message);
 }
 
 bool spool_writer_place(struct spool_writer *writer, const struct spool_parcel *parcel,
                         struct content_ref *ref_out, struct err *err)
 {
-    if (parcel->plain_bytes > SPOOL_CHUNK_BYTES ||
-        parcel->sealed.len != parcel->plain_bytes + AEAD_TAG_BYTES)
-        return FAIL(err, ERR_PEER, "not a parcel of one chunk");
+    if (parcel->plain_bytes > MOST_SOLO_BYTES ||
+        parcel->sealed.len != spool_sealed_bytes(parcel->plain_bytes))
+        return FAIL(err, ERR_PEER, "not a parcel: the lengths do not fit");
     if (!shared_need(writer, parcel->sealed.len, err))
         return false;
     *ref_out = (struct content_ref){

@@ -89,11 +89,11 @@ MUST_CHECK bool spool_message_finish(struct spool_message **message,
  * to the keeper, which places it (spool_writer_place) in one write and one sync with everybody else's.
  */
 struct spool_parcel {
-    struct slice sealed; /* one chunk; a view into the writer's memory until its next call */
+    struct slice sealed; /* a view into the writer's memory until its next call */
     uint64_t plain_bytes;
     struct secret data_key; /* wipe it */
 };
-/* At most SPOOL_CHUNK_BYTES so far, none of it written, and no key set from outside? */
+/* Collected in memory so far, at most solo_bytes, and no key set from outside? */
 bool spool_message_is_small(const struct spool_message *message);
 /* Seal a small message into a parcel instead of finishing it. It is freed and the pointer cleared. */
 void spool_message_seal(struct spool_message **message, struct spool_parcel *parcel_out);
