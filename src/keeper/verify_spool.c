@@ -132,7 +132,7 @@ static bool check_place(struct verify *verify, enum spool_kind kind, int dir_fd,
         ref->sealed_bytes > segment->size_bytes - ref->offset) {
         verify__tell(verify, damage, message, number, ref->segment,
                      "it ends at byte %llu, the file at %llu",
-                     (unsigned long long)(ref->offset + ref->sealed_bytes),
+                     (unsigned long long)ref->offset + ref->sealed_bytes,
                      (unsigned long long)segment->size_bytes);
         return false;
     }

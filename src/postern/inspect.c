@@ -111,7 +111,8 @@ const char *inspect_fixed_change(const struct settings *a, const struct settings
     if (a->portal.enabled != b->portal.enabled ||
         memcmp(&a->portal.address, &b->portal.address, sizeof a->portal.address) != 0)
         return "the portal's address";
-    if (memcmp(&a->metrics, &b->metrics, sizeof a->metrics) != 0)
+    if (a->metrics.enabled != b->metrics.enabled ||
+        memcmp(&a->metrics.address, &b->metrics.address, sizeof a->metrics.address) != 0)
         return "the address of metrics";
     if (a->listener_count != b->listener_count)
         return "the number of listeners";
