@@ -10,3 +10,11 @@ soak: test-packages build ## a mixed load for MINUTES=60 at RATE=400 messages a 
 	@BUILD=$(abspath $(BUILD)) test/run soak --minutes $(or $(MINUTES),60) --rate $(or $(RATE),400) $(ARGS)
 
 .PHONY: soak
+
+idle: test-packages build ## memory over all processes with SESSIONS=10000 idle TLS sessions
+	@IDLE_SESSIONS=$(or $(SESSIONS),10000) BUILD=$(abspath $(BUILD)) test/run system test/system/test_idle.py -s
+
+storms: test-packages build ## role crash storms, resolver outages and clock jumps in their long forms
+	@STORM_SECONDS=$(or $(SECONDS),60) BUILD=$(abspath $(BUILD)) test/run system test/system/test_storms.py test/system/test_clock.py -s
+
+.PHONY: idle storms

@@ -108,7 +108,9 @@ class Sampler:
         sample['database_mib'] = round(os.path.getsize(os.path.join(state, 'postern.db')) / 2**20, 1)
         sample['wal_mib'] = round(os.path.getsize(os.path.join(state, 'postern.db-wal')) / 2**20, 1)
         try:
-            sample['waiting'] = self.server.queue_length()
+            status = self.server.control_json('status')[0]
+            # Sealed copies wait for their readers: those are no backlog.
+            sample['waiting'] = status['queue'] - sum(status['states'].get(name, 0) for name in ('notified', 'revealed'))
         except (AssertionError, ValueError, subprocess.TimeoutExpired) as problem:
             sample['status_problem'] = str(problem)
         sample.update(self.probe())

@@ -16,6 +16,7 @@ import time
 import pytest
 
 from world import free_port, wait_until
+from world.machine import PATIENCE
 from world.mails import make_mail
 from world.nsd import Nsd
 from world.postern import BUILD
@@ -80,6 +81,7 @@ def keeper_facts(server):
             'wal_mib': round(os.path.getsize(log) / 2**20, 1)}
 
 
+@pytest.mark.limit(120 * PATIENCE + WATCH + COUNT // 2000)
 def test_a_long_queue_of_dead_hosts_disturbs_nobody(world, house, folder, capsys):
     if os.geteuid() != 0 or subprocess.run(['ip', 'route', 'add', '198.18.0.0/15', 'dev', 'lo'], check=False).returncode:
         pytest.skip('needs a network of its own, to have addresses that swallow packets')
