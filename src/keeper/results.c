@@ -152,8 +152,9 @@ static void on_later(struct keeper *keeper, const struct job *job, struct store_
 {
     const struct settings_delivery *delivery = &keeper->settings->delivery;
     int64_t now_ms = clock_unix_ms(), age_ms = now_ms - job->accepted_ms;
+    bool is_doubted = clock_doubt_ms(&keeper->clock, loop_now_ms()) > 0;
 
-    if (age_ms >= delivery->expire_ms && clock_doubt_ms(&keeper->clock, loop_now_ms()) == 0) {
+    if (age_ms >= delivery->expire_ms && !is_doubted) {
         on_failed(keeper, job, row, evidence);
         return;
     }
@@ -162,7 +163,8 @@ static void on_later(struct keeper *keeper, const struct job *job, struct store_
     row->due_ms = now_ms + retry_delay_ms(row->attempts, delivery->retry_first_ms,
                                           delivery->retry_max_ms, random_u64());
     tell(keeper, row, kind, evidence, row->due_ms);
-    if (age_ms >= delivery->delay_notice_ms && (row->flags & RECIPIENT_DELAY_SAID) == 0 &&
+    if (age_ms >= delivery->delay_notice_ms && !is_doubted &&
+        (row->flags & RECIPIENT_DELAY_SAID) == 0 &&
         results_reports(row, job->has_sender, OWES_DELAY)) {
         row->flags |= RECIPIENT_DELAY_SAID;
         row->owes |= OWES_DELAY;
