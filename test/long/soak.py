@@ -9,8 +9,8 @@ when memory, descriptors or disk drift upwards after the warm-up.
 
 The load, as parts of RATE: 95.5 % secure mail of 4 KiB over verified TLS (10 % of it put off once by the host), 2 % of 100 KiB,
 0.1 % of 1 MiB; and beside it each second one message whose recipient has no TLS (sealed copy and notice), one that is
-refused (failure report), one for a dead host, one submitted over TLS with a password. What has ended is forgotten after
-two minutes, so that the database comes to a steady size as well.
+refused (failure report), one for a dead host, one submitted over TLS with a password. Sealed copies expire after two minutes
+and what has ended is forgotten after two more, so that the database comes to a steady size as well.
 """
 import argparse
 import json
@@ -209,7 +209,8 @@ class Loads:
 def settings_of(world, sink_port):
     return {
         'story_keep': '2m', 'log_level': 'warn',
-        ('account', 'clinic'): {'relay_networks': ['127.0.0.0/8'], 'receipts': False},
+        ('account', 'clinic'): {'relay_networks': ['127.0.0.0/8'], 'receipts': False, 'portal_expire': '2m',
+                                'portal_expire_min': '1m'},
         ('route', 'sink.bench.test'): {'host': 'sink.bench.test', 'port': sink_port},
         'delivery': {'retry_first': '2s', 'retry_max': '20s', 'expire': '2m', 'delay_notice': '90s', 'connect_timeout': '5s'},
         'smtpd_processes': 2, 'courier_processes': 2, 'scribe_processes': 2,
