@@ -144,7 +144,9 @@ def judge(samples, warm_up_s):
     series = {}
     for sample in samples:
         for who, facts in sample['roles'].items():
-            for name, least in (('pss_kib', 4096), ('descriptors', 8)):
+            # The keeper's page cache follows the database up to 64 MiB, and it keeps 32 segments of each kind open.
+            is_keeper = who.startswith('keeper')
+            for name, least in (('pss_kib', 8192 if is_keeper else 4096), ('descriptors', 64 if is_keeper else 8)):
                 series.setdefault((who, name, least), []).append((sample['at_s'], facts[name]))
         for name, least in (('queue_mib', 150), ('database_mib', 40), ('wal_mib', 40), ('waiting', 2000)):
             if name in sample:
