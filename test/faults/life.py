@@ -214,7 +214,9 @@ class Load:
         size = dice.choice((100, 2000, 4000, 9000))
         if kind == 'big':
             size = dice.choice((70000, 140000, 300000, 3000000))
-        if kind == 'refuse':
+        if kind == 'huge':  # pushed to the disk on its way
+            size = 18 << 20
+        if kind in ('refuse', 'huge'):
             recipients = recipients[:1]
         code, reply = smtp.mail(sender)
         codes = [(code, reply)]

@@ -31,6 +31,7 @@ from world.machine import IS_ROOT, USER, give  # noqa: E402
 
 OWNER = (USER.pw_uid, USER.pw_gid) if IS_ROOT else None
 LONGEST_FLIGHT_S = 10  # from a host's receipt to the result on disk, at worst, with roles killed in between
+MAILS_HUGE = 8         # the same when some are huge
 MAILS = 500            # that a recording holds at most, or little more
 CONNECTIONS = 60       # messages that can be under way at a time: connections of a courier, three hosts
 
@@ -94,7 +95,7 @@ class Power:
 
     # ---- a recording ----
 
-    def record(self, dice, seconds):
+    def record(self, dice, seconds, is_huge=False):
         """A server's first life: load, commands, killed roles, failing disks; a proper end, or none."""
         number = next(self.numbers)
         state = self.fresh('state')
@@ -109,9 +110,15 @@ class Power:
         shim.record(True, dice.choice((0, 300, 1000, 4000)), dice.choice((40, 100, 400)))
         server = make_server(self.stage, folder, state, shim)
         server.start()
-        load = Load(server, history, dice.random(), sessions=dice.choice((2, 4, 8)), pause=dice.choice((0.005, 0.02)))
+        if is_huge:
+            load = Load(server, history, dice.random(), sessions=2, pause=0.2, kinds=('huge', 'good', 'portal'))
+        else:
+            load = Load(server, history, dice.random(), sessions=dice.choice((2, 4, 8)),
+                        pause=dice.choice((0.005, 0.02)))
         end = time.monotonic() + seconds
-        while time.monotonic() < end and len(history.mails) < MAILS:
+        while time.monotonic() < end and len(history.mails) < (MAILS_HUGE if is_huge else MAILS):
+            if is_huge:
+                shim.rule(3, 'smtpd', 'push', error='EIO', first=dice.randint(1, 6), times=1)
             self._trouble(server, shim, history, dice)
         shim.clear()
         load.stop()
@@ -283,8 +290,9 @@ class Power:
         """So many cuts, `each` of a recording."""
         dice = random.Random(self.seed)
         while self.count['cuts'] < cuts and len(self.failures) < 20:
-            recording = self.record(dice, seconds)
-            for number in range(min(each, cuts - self.count['cuts'])):
+            is_huge = self.count['recordings'] > 0 and dice.random() < 0.15
+            recording = self.record(dice, seconds, is_huge)
+            for number in range(min(each // 8 if is_huge else each, cuts - self.count['cuts'])):
                 life = self.cut(recording, number, restart_every and self.count['cuts'] % restart_every == 1)
                 # The life after the cut is cut again, and sometimes lived on, while it recovers and later.
                 for again in range(10 if life else 0):
