@@ -31,6 +31,34 @@ static int on_log_grown(void *context, sqlite3 *db, const char *name_cstr, int p
     return SQLITE_OK;
 }
 
+static bool is_there(const char *path_cstr, const char *ending_cstr)
+{
+    char whole_cstr[PATH_BYTES + 16];
+    struct stat status;
+
+    snprintf(whole_cstr, sizeof whole_cstr, "%s%s", path_cstr, ending_cstr);
+    return stat(whole_cstr, &status) == 0 && status.st_size > 0;
+}
+
+/*
+ * A power cut in the first moment of a database's life may leave it as one page of zeros, and the name of the
+ * journal that would tell so lost. SQLite takes that for somebody else's file; it is one that was never begun.
+ */
+static void forget_blank(int fd, const char *path_cstr)
+{
+    static const uint8_t blank[4096];
+    uint8_t page[sizeof blank];
+    struct stat status;
+    ssize_t got;
+
+    if (fstat(fd, &status) != 0 || status.st_size == 0 || status.st_size > (off_t)sizeof page ||
+        is_there(path_cstr, "-wal") || is_there(path_cstr, "-journal"))
+        return;
+    got = pread(fd, page, sizeof page, 0);
+    if (got == status.st_size && memcmp(page, blank, (size_t)got) == 0 && ftruncate(fd, 0) != 0)
+        LOG(LOG_WARN, "store.blank_page_stays", log_cstr("why", strerror(errno)));
+}
+
 /*
  * A process that still is root makes the file for the user that it becomes, who owns the folder: else it
  * could not open it again. SQLite gives its log to the same owner.
@@ -45,6 +73,7 @@ static void make_file(const struct store *store, const char *path_cstr)
     if (geteuid() == 0 && stat(store->dir_cstr, &folder) == 0 &&
         fchown(fd, folder.st_uid, folder.st_gid) != 0)
         LOG(LOG_WARN, "store.not_given_away", log_cstr("why", strerror(errno)));
+    forget_blank(fd, path_cstr);
     close(fd);
 }
 

@@ -12,6 +12,7 @@
 #include "store/segment.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -471,6 +472,36 @@ static void test_names_are_made_durable(void **state)
     kit_remove_folder(folder_cstr);
 }
 
+static void put_page(const char *folder_cstr, uint8_t last)
+{
+    uint8_t page[4096] = {0};
+    char path_cstr[128];
+    int fd;
+
+    page[sizeof page - 1] = last;
+    snprintf(path_cstr, sizeof path_cstr, "%s/postern.db", folder_cstr);
+    fd = open(path_cstr, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(write(fd, page, sizeof page), sizeof page);
+    close(fd);
+}
+
+/* A power cut before anything was begun leaves a page of zeros; a page with anything in it is not ours. */
+static void test_a_blank_page_is_no_database_yet(void **state)
+{
+    char folder_cstr[64];
+    struct store *store;
+    struct err err = {0};
+
+    (void)state;
+    kit_make_folder(folder_cstr);
+    put_page(folder_cstr, 1);
+    assert_false(store_open(folder_cstr, &store, &err));
+    put_page(folder_cstr, 0);
+    store = open_store(folder_cstr, S(KEY_1));
+    store_close(&store);
+    kit_remove_folder(folder_cstr);
+}
+
 static void test_a_file_belongs_to_the_folders_owner(void **state)
 {
     char folder_cstr[64], path_cstr[96];
@@ -547,6 +578,7 @@ int main(void)
         cmocka_unit_test(test_a_disk_that_fails),
         cmocka_unit_test(test_syncs_that_fail),
         cmocka_unit_test(test_names_are_made_durable),
+        cmocka_unit_test(test_a_blank_page_is_no_database_yet),
         cmocka_unit_test(test_a_file_belongs_to_the_folders_owner),
         cmocka_unit_test(test_segments_and_domains),
     };
