@@ -15,7 +15,7 @@ include test/long/long.mk
 all: build ## build everything into build/
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile test/long/long.mk | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile test/long/long.mk | expand -t 24
 
 packages:
 	@tools/install-packages build
