@@ -270,6 +270,17 @@ def test_health(scene):
         assert value and int(value.group(1)) > 0, pages['metrics']
 
 
+def test_backup_and_restore(scene):
+    """By root, beside a server that is another user: the restored state must be the server's."""
+    run('postern', 'backup', '/opt/backup')
+    ctl('stop', 'postern')
+    os.rename(STATE, '/opt/lost')
+    run('postern', 'restore', '/opt/backup')
+    ctl('start', 'postern')
+    assert mode(STATE) == ('700', 'postern', 'postern'), mode(STATE)
+    assert 'away.test' in queue()
+
+
 def test_only_the_operator_asks(scene):
     got = run('runuser', '-u', 'nobody', '--', 'postern', 'status', '-s', STATE + '/control.sock', check=False)
     assert got.returncode != 0, got.stdout
