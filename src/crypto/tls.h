@@ -107,7 +107,8 @@ MUST_CHECK enum tls_step tls_session_handshake(struct tls_session *session, stru
 /*
  * Up to `max` bytes into `at`; *len_out > 0 on DONE only. Read until it says WANT_READ: bytes can be
  * inside the session while the socket has none. A peer that vanishes without close_notify is FAILED
- * with ERR_PEER (truncation), which protocols with their own ending may treat as closed.
+ * with ERR_PEER (truncation), which protocols with their own ending may treat as closed. WANT_READ behind bytes that
+ * came is said without asking the socket: wait for it, level-triggered.
  */
 MUST_CHECK enum tls_step tls_session_read(struct tls_session *session, uint8_t *at, size_t max,
                                           size_t *len_out, struct err *err);

@@ -38,6 +38,10 @@ struct tls_session {
 
 /* A BIO over a socket that never raises SIGPIPE and never closes the socket. */
 BIO *tls__bio_new(int fd);
+/* The next read asks the socket, whatever the last one found. */
+void tls__bio_ask_again(BIO *bio);
+/* More will be written in this turn: the kernel may wait for it and send full packets. */
+void tls__bio_more(BIO *bio, bool has_more);
 /* For SSL_CTX_set_cert_verify_callback: check, and remember what was seen even when it fails. */
 int tls__verify(X509_STORE_CTX *store, void *unused);
 

@@ -210,6 +210,7 @@ enum tls_step tls_session_handshake(struct tls_session *session, struct err *err
     saved_errno = errno;
     if (result == 1) {
         session->is_done = true;
+        tls__bio_ask_again(SSL_get_rbio(session->ssl));
         return TLS_DONE;
     }
     if (was_refused_by_us(session)) {
@@ -246,6 +247,7 @@ enum tls_step tls_session_write(struct tls_session *session, struct slice bytes,
         int result;
 
         errno = 0;
+        tls__bio_more(SSL_get_wbio(session->ssl), bytes.len - total > SSL3_RT_MAX_PLAIN_LENGTH);
         result = SSL_write_ex(session->ssl, bytes.at + total, bytes.len - total, &len);
         if (result != 1) {
             step = step_of(session, result, errno, "TLS write", err);

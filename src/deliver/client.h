@@ -15,6 +15,7 @@
 #include "deliver/delivery.h"
 #include "format/smtp/ehlo.h"
 #include "net/connection.h"
+#include "spool/shelf.h"
 
 struct deliver_client;
 
@@ -58,7 +59,7 @@ struct deliver_client_options {
     bool is_enforced;        /* that context refuses what does not verify */
     enum tls_version least;
     struct tls_resumption *resumption; /* NULL, or from the same context, host and address */
-    int spool_dir_fd;                  /* borrowed */
+    struct spool_shelf *shelf;         /* borrowed */
     struct buffer *scratch;            /* borrowed; holds plaintext only inside a call */
 };
 /* The scratch buffer's ceiling: two chunks with every dot doubled. */

@@ -6,7 +6,6 @@
 #include "deliver/client.h"
 #include "format/smtp/dots.h"
 #include "format/smtp/reply.h"
-#include "spool/reader.h"
 
 enum {
     CLIENT_LINE_MAX = 4096, /* one command line of ours */

@@ -13,6 +13,7 @@ enum {
     SESSIONS_MAX = 2,    /* hosts that are told about a message in one attempt */
     CANDIDATES_MAX = 64, /* addresses tried in one attempt: bits of failed_handshakes */
     DEFAULT_PORT = 25,
+    TIDY_MS = 1000,
 };
 
 struct deliverer {
@@ -24,7 +25,8 @@ struct deliverer {
     struct directory *directory;
     struct pool *pool;
     struct tls_context *open, *verified;
-    int spool_dir_fd;
+    struct spool_shelf *shelf;
+    struct loop_timer *tidy_timer;
     struct list all;      /* every delivery inside, wherever it waits */
     struct list finished; /* to be handed out in the next turn */
     struct loop_timer *finish_timer;
@@ -37,6 +39,7 @@ static void on_known(void *context, struct list_link *waiter, struct directory_e
 static void on_return(void *context, struct delivery *delivery,
                       const struct pool_return *returned);
 static void on_finish_turn(void *context);
+static void on_tidy(void *context);
 
 /* ---- life ---- */
 
@@ -85,7 +88,7 @@ static void make_pool(struct deliverer *deliverer)
         .messages_per_connection = from->messages_per_connection,
         .open = deliverer->open,
         .verified = deliverer->verified,
-        .spool_dir_fd = deliverer->spool_dir_fd,
+        .shelf = deliverer->shelf,
     };
 
     deliverer->pool = pool_new(&options, on_return, deliverer);
@@ -100,7 +103,8 @@ bool deliverer_new(struct loop *loop, struct settings *settings, int spool_dir_f
     must(deliverer != NULL);
     deliverer->loop = loop;
     deliverer->settings = settings_ref(settings);
-    deliverer->spool_dir_fd = spool_dir_fd;
+    deliverer->shelf = spool_shelf_new(spool_dir_fd);
+    deliverer->tidy_timer = loop_timer_new(loop, on_tidy, deliverer);
     deliverer->on_finished = on_finished;
     deliverer->context = context;
     list_init(&deliverer->all);
@@ -131,12 +135,23 @@ void deliverer_free(struct deliverer **deliverer_pointer)
 
         delivery_free(&delivery);
     }
+    spool_shelf_free(&deliverer->shelf);
+    loop_timer_free(&deliverer->tidy_timer);
     loop_timer_free(&deliverer->finish_timer);
     tls_context_unref(&deliverer->open);
     tls_context_unref(&deliverer->verified);
     settings_unref(&deliverer->settings);
     free(deliverer);
     *deliverer_pointer = NULL;
+}
+
+/* As long as there is work, or what it has left open. */
+static void on_tidy(void *context)
+{
+    struct deliverer *deliverer = context;
+
+    if (spool_shelf_tidy(deliverer->shelf) || deliverer->count > 0)
+        loop_timer_set(deliverer->tidy_timer, TIDY_MS);
 }
 
 void deliverer_drain(struct deliverer *deliverer)
@@ -466,6 +481,8 @@ void deliverer_submit(struct deliverer *deliverer, struct delivery *delivery)
 {
     list_push_back(&deliverer->all, &delivery->all);
     deliverer->count++;
+    if (!loop_timer_is_set(deliverer->tidy_timer))
+        loop_timer_set(deliverer->tidy_timer, TIDY_MS);
     walk(deliverer, delivery);
 }
 

@@ -49,8 +49,8 @@ struct pool_options {
     unsigned connections_per_host, messages_per_connection;
     unsigned connections_max; /* in all; 0 = 1000 */
     struct tls_context *open,
-        *verified;    /* borrowed; verified may be NULL: then nothing is ever proved */
-    int spool_dir_fd; /* borrowed */
+        *verified;             /* borrowed; verified may be NULL: then nothing is ever proved */
+    struct spool_shelf *shelf; /* borrowed */
 };
 
 struct pool;

@@ -52,7 +52,7 @@ bool seat_open(struct site *site, enum tls_class class, struct err *err)
         .is_enforced = is_verified,
         .least = is_1_3 ? TLS_VERSION_1_3 : TLS_VERSION_NONE,
         .resumption = site->resumption[class],
-        .spool_dir_fd = pool->spool_dir_fd,
+        .shelf = pool->shelf,
         .scratch = &site->pool->scratch,
     };
     struct seat *seat = calloc(1, sizeof *seat);

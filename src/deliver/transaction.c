@@ -20,8 +20,8 @@ static bool open_content(struct deliver_client *client, struct transaction *tran
 {
     struct delivery *delivery = transaction->delivery;
 
-    if (!spool_reader_open(client->options.spool_dir_fd, &delivery->content,
-                           &delivery->data_key, &transaction->reader, err))
+    if (!spool_shelf_open(client->options.shelf, &delivery->content, &delivery->data_key,
+                          &transaction->reader, err))
         return false;
     return spool_reader_next(transaction->reader, &transaction->chunk, err);
 }

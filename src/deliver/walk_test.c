@@ -424,8 +424,8 @@ static void test_the_gate_stops_a_secret_in_the_clear(void **state)
                                              .helo_cstr = "us.test",
                                              .connect_timeout_ms = 1000,
                                              .command_timeout_ms = 1000,
-                                             .idle_ms = 1000,
-                                             .spool_dir_fd = scene->house->dir_fd};
+                                             .idle_ms = 1000};
+    struct spool_shelf *shelf = spool_shelf_new(scene->house->dir_fd);
     struct delivery *delivery;
     struct deliver_client *client;
     struct buffer scratch;
@@ -440,6 +440,7 @@ static void test_the_gate_stops_a_secret_in_the_clear(void **state)
     memcpy(&options.address, &address, sizeof address);
     buffer_init(&scratch, CLIENT_SCRATCH_BYTES);
     options.scratch = &scratch;
+    options.shelf = shelf;
     client = deliver_client_open(&options, &handlers, NULL, &err);
     assert_non_null(client);
     for (int i = 0; i < 1000 && ready_client == NULL; i++)
@@ -462,6 +463,7 @@ static void test_the_gate_stops_a_secret_in_the_clear(void **state)
     assert_int_equal(peer.mails_clear, 0);
     delivery_free(&delivery);
     deliver_client_free(&client);
+    spool_shelf_free(&shelf);
     buffer_deinit(&scratch);
     peer_close(&peer);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the writer's two rooms share: a segment file that is being written. */
+/* What rooms share: a segment file that is being written; one that several readers share. */
 #ifndef SPOOL_INTERNAL_H
 #define SPOOL_INTERNAL_H
 
+#include "spool/reader.h"
 #include "spool/segment.h"
 
 struct spool_file {
@@ -14,6 +15,21 @@ struct spool_file {
     uint64_t pushed, begun; /* spool__file_push: up to where it has come */
     int64_t created_ms;
 };
+
+/* A segment that is open for several readers. */
+struct spool_shared {
+    int fd;
+    uint64_t bytes; /* it was at least so long when somebody looked */
+    unsigned readers;
+};
+
+/* The file of a segment, for reading; -1 with err as spool_reader_open. */
+int spool__segment_open(int dir_fd, uint64_t segment, struct err *err);
+/* As spool_reader_open_fd; the segment stays its owner's, who keeps it until `readers` is 0. */
+MUST_CHECK bool spool__reader_open_shared(struct spool_shared *shared,
+                                          const struct content_ref *ref,
+                                          const struct secret *data_key,
+                                          struct spool_reader **reader_out, struct err *err);
 
 /* Unix milliseconds. */
 int64_t spool__now_ms(void);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "spool/reader.h"
 
+#include "spool/internal.h"
 #include "spool/segment.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@ static const uint64_t most_plain_bytes = UINT64_C(1) << 40;
 
 struct spool_reader {
     int fd;
+    struct spool_shared *shared; /* whose the fd is; NULL: ours */
     struct content_ref ref;
     struct aead *aead;
     uint32_t chunk;  /* the next one */
@@ -35,64 +37,99 @@ static bool check_ref(const struct content_ref *ref, struct err *err)
     return true;
 }
 
-bool spool_reader_open(int dir_fd, const struct content_ref *ref, const struct secret *data_key,
-                       struct spool_reader **reader_out, struct err *err)
+int spool__segment_open(int dir_fd, uint64_t segment, struct err *err)
 {
     char name_cstr[SPOOL_NAME_SIZE];
     int fd;
 
-    spool_segment_name(ref->segment, name_cstr);
+    spool_segment_name(segment, name_cstr);
     fd = openat(dir_fd, name_cstr, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && errno == ENOENT)
-        return FAIL(err, ERR_PERM, "segment %s does not exist", name_cstr);
-    if (fd < 0)
-        return FAIL(err, ERR_TEMP, "cannot open segment %s: %s", name_cstr, strerror(errno));
-    return spool_reader_open_fd(fd, ref, data_key, reader_out, err);
+        FAIL(err, ERR_PERM, "segment %s does not exist", name_cstr);
+    else if (fd < 0)
+        FAIL(err, ERR_TEMP, "cannot open segment %s: %s", name_cstr, strerror(errno));
+    return fd;
 }
 
-static bool check_length(int fd, const struct content_ref *ref, struct err *err)
+bool spool_reader_open(int dir_fd, const struct content_ref *ref, const struct secret *data_key,
+                       struct spool_reader **reader_out, struct err *err)
+{
+    int fd = spool__segment_open(dir_fd, ref->segment, err);
+
+    return fd >= 0 && spool_reader_open_fd(fd, ref, data_key, reader_out, err);
+}
+
+static bool check_length(struct spool_shared *file, const struct content_ref *ref,
+                         struct err *err)
 {
     struct stat status;
 
-    if (fstat(fd, &status) != 0)
+    if (file->bytes >= ref->offset + ref->sealed_bytes)
+        return true;
+    if (fstat(file->fd, &status) != 0)
         return FAIL(err, ERR_TEMP, "cannot look at a segment: %s", strerror(errno));
-    if (status.st_size < 0 || (uint64_t)status.st_size < ref->offset + ref->sealed_bytes)
+    file->bytes = status.st_size < 0 ? 0 : (uint64_t)status.st_size;
+    if (file->bytes < ref->offset + ref->sealed_bytes)
         return FAIL(err, ERR_PERM, "content was cut off: the segment ends before it");
     return true;
+}
+
+static struct spool_reader *reader_new(int fd, const struct content_ref *ref,
+                                       const struct secret *data_key)
+{
+    size_t size = ref->sealed_bytes < SPOOL_SEALED_CHUNK_BYTES ? (size_t)ref->sealed_bytes
+                                                               : SPOOL_SEALED_CHUNK_BYTES;
+    /* Most messages are small: clearing and wiping 64 KiB for each was 7 % of delivery. */
+    struct spool_reader *reader = calloc(1, sizeof *reader + size);
+
+    must(reader != NULL);
+    reader->size = size;
+    reader->fd = fd;
+    reader->ref = *ref;
+    reader->aead = aead_new(data_key);
+    reader->chunks = (uint32_t)((ref->sealed_bytes - ref->plain_bytes) / AEAD_TAG_BYTES);
+    return reader;
 }
 
 bool spool_reader_open_fd(int segment_fd, const struct content_ref *ref,
                           const struct secret *data_key, struct spool_reader **reader_out,
                           struct err *err)
 {
-    struct spool_reader *reader;
-    size_t size = ref->sealed_bytes < SPOOL_SEALED_CHUNK_BYTES ? (size_t)ref->sealed_bytes
-                                                               : SPOOL_SEALED_CHUNK_BYTES;
+    struct spool_shared file = {.fd = segment_fd};
 
-    if (!check_ref(ref, err) || !check_length(segment_fd, ref, err)) {
+    if (!check_ref(ref, err) || !check_length(&file, ref, err)) {
         close(segment_fd);
         return false;
     }
-    /* Most messages are small: clearing and wiping 64 KiB for each was 7 % of delivery. */
-    reader = calloc(1, sizeof *reader + size);
-    must(reader != NULL);
-    reader->size = size;
-    reader->fd = segment_fd;
-    reader->ref = *ref;
-    reader->aead = aead_new(data_key);
-    reader->chunks = (uint32_t)((ref->sealed_bytes - ref->plain_bytes) / AEAD_TAG_BYTES);
-    *reader_out = reader;
+    *reader_out = reader_new(segment_fd, ref, data_key);
+    return true;
+}
+
+bool spool__reader_open_shared(struct spool_shared *shared, const struct content_ref *ref,
+                               const struct secret *data_key, struct spool_reader **reader_out,
+                               struct err *err)
+{
+    if (!check_ref(ref, err) || !check_length(shared, ref, err))
+        return false;
+    *reader_out = reader_new(shared->fd, ref, data_key);
+    (*reader_out)->shared = shared;
+    shared->readers++;
     return true;
 }
 
 void spool_reader_close(struct spool_reader **reader)
 {
-    if (*reader == NULL)
+    struct spool_reader *it = *reader;
+
+    if (it == NULL)
         return;
-    close((*reader)->fd);
-    aead_free(&(*reader)->aead);
-    explicit_bzero(*reader, sizeof **reader + (*reader)->size);
-    free(*reader);
+    if (it->shared != NULL)
+        it->shared->readers--;
+    else
+        close(it->fd);
+    aead_free(&it->aead);
+    explicit_bzero(it, sizeof *it + it->size);
+    free(it);
     *reader = NULL;
 }
 

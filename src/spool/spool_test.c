@@ -451,6 +451,93 @@ static void test_seek(void **state)
     spool_writer_close(&writer);
 }
 
+static struct spool_reader *open_on_shelf(struct house *house, struct spool_shelf *shelf,
+                                          const struct content_ref *ref)
+{
+    struct spool_reader *reader = NULL;
+    struct secret key;
+    struct err err;
+
+    assert_true(spool_keyring_open(house->ring, ref, &key, &err));
+    assert_true(spool_shelf_open(shelf, ref, &key, &reader, &err));
+    return reader;
+}
+
+static void assert_reader_gives(struct spool_reader *reader, struct slice expected)
+{
+    struct slice got;
+    struct err err;
+
+    assert_true(spool_reader_next(reader, &got, &err));
+    assert_true(slice_equal(got, expected));
+    assert_true(spool_reader_next(reader, &got, &err));
+    assert_int_equal(got.len, 0);
+}
+
+static bool shelf_refuses(struct house *house, struct spool_shelf *shelf,
+                          const struct content_ref *ref, const char *words_cstr)
+{
+    struct spool_reader *reader = NULL;
+    struct secret key;
+    struct err err = {0};
+
+    must(spool_keyring_open(house->ring, ref, &key, &err));
+    return !spool_shelf_open(shelf, ref, &key, &reader, &err) && err.class == ERR_PERM &&
+           strstr(err.text_cstr, words_cstr) != NULL;
+}
+
+enum { SHELF_MESSAGES = 20 /* each in a segment of its own, more than a shelf holds */ };
+
+static void test_a_shelf_of_segments(void **state)
+{
+    static const struct spool_limits limits = {.segment_bytes = 1};
+    struct house *house = *state;
+    struct spool_writer *writer = open_writer(house, &limits),
+                        *growing = open_writer(house, NULL);
+    struct spool_shelf *shelf = spool_shelf_new(house->dir_fd);
+    struct spool_reader *readers[SHELF_MESSAGES];
+    struct content_ref refs[SHELF_MESSAGES], first, second, far;
+    char name_cstr[SPOOL_NAME_SIZE];
+    uint8_t *content = make_content(1000);
+
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < SHELF_MESSAGES; i++) {
+            refs[i] = write_one(writer, slice_of(content, 100 + i), 1000);
+            assert_true(i == 0 || refs[i].segment != refs[i - 1].segment);
+            readers[i] = open_on_shelf(house, shelf, &refs[i]);
+        }
+        for (size_t i = 0; i < SHELF_MESSAGES; i++)
+            assert_reader_gives(readers[i], slice_of(content, 100 + i));
+        for (size_t i = 0; i < SHELF_MESSAGES; i++)
+            spool_reader_close(&readers[i]);
+    }
+    /* A segment that grows while it is open. */
+    first = write_one(growing, slice_of(content, 500), 1000);
+    readers[0] = open_on_shelf(house, shelf, &first);
+    second = write_one(growing, slice_of(content, 600), 1000);
+    assert_int_equal(first.segment, second.segment);
+    readers[1] = open_on_shelf(house, shelf, &second);
+    assert_reader_gives(readers[1], slice_of(content, 600));
+    assert_reader_gives(readers[0], slice_of(content, 500));
+    far = second;
+    far.offset += 10000;
+    assert_true(shelf_refuses(house, shelf, &far, "cut off"));
+    /* One that was removed: those who read it go on; nobody keeps it when they have gone. */
+    spool_segment_name(first.segment, name_cstr);
+    assert_int_equal(unlinkat(house->dir_fd, name_cstr, 0), 0);
+    assert_true(spool_shelf_tidy(shelf) && spool_shelf_tidy(shelf));
+    readers[2] = open_on_shelf(house, shelf, &first);
+    for (size_t i = 0; i < 3; i++)
+        spool_reader_close(&readers[i]);
+    assert_true(spool_shelf_tidy(shelf));
+    assert_false(spool_shelf_tidy(shelf));
+    assert_true(shelf_refuses(house, shelf, &first, "does not exist"));
+    spool_shelf_free(&shelf);
+    free(content);
+    spool_writer_close(&writer);
+    spool_writer_close(&growing);
+}
+
 static void test_own_key_leaves_no_wrapped_key(void **state)
 {
     static const uint8_t zeros[KEYWRAP_BYTES];
@@ -594,6 +681,7 @@ int main(void)
         IN_HOUSE(test_every_changed_byte_is_noticed),
         IN_HOUSE(test_chunks_stay_in_their_places),
         IN_HOUSE(test_seek),
+        IN_HOUSE(test_a_shelf_of_segments),
         IN_HOUSE(test_own_key_leaves_no_wrapped_key),
         IN_HOUSE(test_no_plaintext_on_disk),
         IN_HOUSE(test_no_space),

@@ -4,7 +4,7 @@
 #define SPOOL_TEST_HOUSE_H
 
 #include "spool/keyring.h"
-#include "spool/reader.h"
+#include "spool/shelf.h"
 #include "spool/writer.h"
 
 #include "kit/kit.h"
