@@ -17,6 +17,7 @@ struct talk {
     struct connection *connection;
     unsigned number; /* of the connection, from 0 */
     bool in_data, is_closing;
+    struct buffer recipients; /* of the present message, those that were taken */
 };
 
 static void on_input(void *context);
@@ -50,6 +51,7 @@ static void talk_free(struct talk *talk)
 {
     list_remove(&talk->link);
     connection_free(&talk->connection);
+    buffer_deinit(&talk->recipients);
     free(talk);
 }
 
@@ -146,7 +148,10 @@ static bool take_command(struct talk *talk, struct slice line)
         if (strcmp(defaults[verb].verb_cstr, "MAIL") == 0) {
             peer->mails_tls += connection_is_tls(talk->connection);
             peer->mails_clear += !connection_is_tls(talk->connection);
+            buffer_clear(&talk->recipients);
         }
+        if (strcmp(defaults[verb].verb_cstr, "RCPT") == 0 && find_rule(peer, verb) == NULL)
+            assert_true(buffer_append(&talk->recipients, slice_from(line, 8)));
         if (!act(talk, verb))
             return false;
         if (strcmp(defaults[verb].verb_cstr, "DATA") == 0 && find_rule(peer, verb) == NULL) {
@@ -157,6 +162,20 @@ static bool take_command(struct talk *talk, struct slice line)
     }
     say(talk, "500 what\r\n");
     return true;
+}
+
+/* "7 <r7@one.test>": what the content says it is, and for whom it came. */
+static void note_taken(struct talk *talk)
+{
+    struct peer *peer = talk->peer;
+    struct slice number = buffer_view(&peer->content);
+
+    number = slice_from(number, slice_find_nocase(number, S("Number: ")));
+    number = slice_from(slice_head(number, slice_find_byte(number, '\r')), 8);
+    assert_true(buffer_append(&peer->taken_for, number) &&
+                buffer_append(&peer->taken_for, S(" ")) &&
+                buffer_append(&peer->taken_for, buffer_view(&talk->recipients)) &&
+                buffer_append(&peer->taken_for, S("\n")));
 }
 
 static bool take_content(struct talk *talk, struct slice line)
@@ -170,6 +189,9 @@ static bool take_content(struct talk *talk, struct slice line)
     }
     talk->in_data = false;
     peer->seen[6]++;
+    peer->ahead += connection_input(talk->connection).len > 0;
+    if (find_rule(peer, 6) == NULL && buffer_len(&peer->content) > 0)
+        note_taken(talk);
     peer->taken += find_rule(peer, 6) == NULL && buffer_len(&peer->content) > 0;
     return act(talk, 6);
 }
@@ -235,6 +257,7 @@ static void on_accept(void *context, int fd, const struct sockaddr *from)
     talk->peer = peer;
     list_push_back(&peer->talks, &talk->link);
     talk->number = peer->connections++;
+    buffer_init(&talk->recipients, 1 << 20);
     talk->connection = connection_accept(peer->loop, fd, limits, &talk_handlers, talk);
     peer->seen[0]++;
     if (!act(talk, 0))
@@ -254,6 +277,7 @@ void peer_open(struct peer *peer, struct loop *loop, const char *address_cstr, u
     buffer_init(&peer->log, 1 << 24);
     buffer_init(&peer->clear, 1 << 28);
     buffer_init(&peer->content, 1 << 28);
+    buffer_init(&peer->taken_for, 1 << 24);
     peer->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     assert_int_equal(setsockopt(peer->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
     assert_int_equal(inet_pton(AF_INET, address_cstr, &address.sin_addr), 1);
@@ -296,6 +320,7 @@ void peer_close(struct peer *peer)
     buffer_deinit(&peer->log);
     buffer_deinit(&peer->clear);
     buffer_deinit(&peer->content);
+    buffer_deinit(&peer->taken_for);
 }
 
 bool peer_heard(const struct peer *peer, const char *text_cstr)

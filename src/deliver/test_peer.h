@@ -47,6 +47,9 @@ struct peer {
     struct buffer log;     /* every command, one a line */
     struct buffer clear;   /* every byte that came without TLS */
     struct buffer content; /* the last message taken, dots and all, without the final one */
+    struct buffer
+        taken_for;  /* of every message taken: a line of its Number field and its recipients */
+    unsigned ahead; /* times that an envelope came together with the end before it */
 };
 
 /* Listen on address_cstr; port 0 = any. */
