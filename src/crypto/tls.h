@@ -18,6 +18,7 @@
 
 #include "base/err.h"
 #include "crypto/digest.h"
+#include "crypto/tls_tickets.h"
 
 enum tls_version { TLS_VERSION_NONE, TLS_VERSION_1_2, TLS_VERSION_1_3 };
 /* "TLSv1.2", "TLSv1.3" or "none". */
@@ -34,10 +35,10 @@ struct tls_server_options {
     struct slice private_key_pem;
     enum tls_version least; /* NONE = 1.2 */
     /*
-     * Processes that share a port give the same secret here, so that a ticket made by one is taken
-     * by the other; NULL = a random one per context. Change it daily: it opens TLS 1.2 tickets.
+     * Processes that share a port give the same here, so that a ticket made by one is taken by the other. Copied; the
+     * context goes on to each new day's by itself. NULL or period 0 = a random secret of the context's own.
      */
-    const struct secret *ticket_secret;
+    const struct tls_tickets *tickets;
 };
 /* ERR_PERM: certificate or key not readable, or they do not belong together (the text says which). */
 MUST_CHECK bool tls_context_new_server(const struct tls_server_options *options,

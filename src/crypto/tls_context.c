@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Forward secrecy and AEAD [RFC 9325 §4.2]. */
 static const char good_ciphers_cstr[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20"
@@ -21,7 +22,7 @@ static const char any_ciphers_cstr[] =
 static const char hybrid_groups_cstr[] = "X25519MLKEM768:X25519:P-256:P-384:P-521";
 static const char plain_groups_cstr[] = "X25519:P-256:P-384:P-521";
 
-enum { TICKET_KEYS_BYTES = 80, SESSION_LIFE_S = 3600 };
+enum { SESSION_LIFE_S = 3600 };
 
 const char *tls_version_name(enum tls_version version)
 {
@@ -44,6 +45,7 @@ void tls_context_unref(struct tls_context **context)
     if (it == NULL || --it->references > 0)
         return;
     SSL_CTX_free(it->ssl_ctx);
+    secret_wipe(&it->tickets.secret);
     free(it);
 }
 
@@ -109,14 +111,20 @@ static bool use_key(SSL_CTX *ctx, struct slice pem, struct err *err)
            crypto__fail(err, ERR_PERM, "TLS key and certificate do not belong together");
 }
 
-static void share_tickets(SSL_CTX *ctx, const struct secret *secret)
+static void use_tickets(struct tls_context *context)
 {
-    uint8_t keys[TICKET_KEYS_BYTES];
+    uint8_t keys[TLS_TICKETS_KEYS_BYTES];
 
-    hkdf_sha256(slice_of(secret->bytes, SECRET_BYTES), (struct slice){NULL, 0},
-                S("postern tls ticket keys"), keys, sizeof keys);
-    must(SSL_CTX_set_tlsext_ticket_keys(ctx, keys, sizeof keys) == 1);
+    tls_tickets_keys(&context->tickets, keys);
+    must(SSL_CTX_set_tlsext_ticket_keys(context->ssl_ctx, keys, sizeof keys) == 1);
     explicit_bzero(keys, sizeof keys);
+}
+
+void tls__refresh_tickets(struct tls_context *context)
+{
+    if (context->tickets.period > 0 &&
+        tls_tickets_advance(&context->tickets, (int64_t)time(NULL)))
+        use_tickets(context);
 }
 
 bool tls_context_new_server(const struct tls_server_options *options,
@@ -136,8 +144,10 @@ bool tls_context_new_server(const struct tls_server_options *options,
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     must(SSL_CTX_set_num_tickets(ctx, 1) == 1);
     must(SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"postern", 7) == 1);
-    if (options->ticket_secret != NULL)
-        share_tickets(ctx, options->ticket_secret);
+    if (options->tickets != NULL && options->tickets->period > 0) {
+        context->tickets = *options->tickets;
+        use_tickets(context);
+    }
     *context_out = context;
     return true;
 }

@@ -99,13 +99,39 @@ static struct tls_resumption *resumption_of(struct tls_context *server,
     return resumption;
 }
 
+/* Two who begin with the same secret have the same keys each day, and never those of another day. */
+static void test_tickets_change_each_day(void **state)
+{
+    enum { DAYS = 5 };
+    struct tls_tickets one, late;
+    uint8_t keys[DAYS][TLS_TICKETS_KEYS_BYTES], other[TLS_TICKETS_KEYS_BYTES];
+    int64_t now_s = 1700000000;
+
+    (void)state;
+    tls_tickets_init(&one, now_s);
+    late = one;
+    for (int day = 0; day < DAYS; day++, now_s += DAY_S) {
+        assert_true(tls_tickets_advance(&one, now_s) == (day > 0));
+        assert_false(tls_tickets_advance(&one, now_s - DAY_S));
+        tls_tickets_keys(&one, keys[day]);
+        for (int before = 0; before < day; before++)
+            assert_memory_not_equal(keys[day], keys[before], TLS_TICKETS_KEYS_BYTES);
+    }
+    assert_true(tls_tickets_advance(&late, now_s - DAY_S));
+    tls_tickets_keys(&late, other);
+    assert_memory_equal(other, keys[DAYS - 1], TLS_TICKETS_KEYS_BYTES);
+    /* A clock that went mad costs milliseconds, not minutes. */
+    assert_true(tls_tickets_advance(&late, INT64_MAX / 2));
+    assert_false(tls_tickets_advance(&late, 0));
+}
+
 static void test_resumption_stays_in_its_class(void **state)
 {
-    struct secret tickets;
+    struct tls_tickets tickets, aged;
     struct tls_server_options options = {.certificate_chain_pem =
                                              buffer_view(&papers.good.certificate_pem),
                                          .private_key_pem = buffer_view(&papers.good.key_pem),
-                                         .ticket_secret = &tickets};
+                                         .tickets = &tickets};
     struct tls_context *server = NULL, *twin = NULL;
     struct tls_context *strict = client_with(TLS_TRUST_WEBPKI);
     struct tls_context *trusting = client_with(TLS_TRUST_NOBODY);
@@ -117,7 +143,7 @@ static void test_resumption_stays_in_its_class(void **state)
     bool is_resumed, is_verified;
 
     (void)state;
-    random_secret(&tickets);
+    tls_tickets_init(&tickets, (int64_t)time(NULL));
     assert_true(tls_context_new_server(&options, &server, NULL));
     assert_true(tls_context_new_server(&options, &twin, NULL));
     first = resumption_of(server, strict, &peer, &is_resumed, &is_verified);
@@ -131,6 +157,21 @@ static void test_resumption_stays_in_its_class(void **state)
     tls_resumption_unref(&again);
     again = resumption_of(twin, strict, &peer, &is_resumed, &is_verified);
     assert_true(is_resumed);
+    assert_true(is_verified);
+    tls_resumption_unref(&again);
+    /* A process that began days ago has gone on to the same; one whose secret is another has not. */
+    tls_context_unref(&twin);
+    aged = tickets;
+    options.tickets = &aged;
+    aged.period = tickets.period - 2;
+    assert_true(tls_tickets_advance(&aged, (int64_t)time(NULL)));
+    assert_int_equal(aged.period, tickets.period);
+    assert_false(secret_equal(&aged.secret, &tickets.secret));
+    assert_false(tls_tickets_advance(&aged, (int64_t)time(NULL)));
+    assert_false(tls_tickets_advance(&aged, 1000));
+    assert_true(tls_context_new_server(&options, &twin, NULL));
+    again = resumption_of(twin, strict, &peer, &is_resumed, &is_verified);
+    assert_false(is_resumed);
     assert_true(is_verified);
     tls_resumption_unref(&again);
     /* Other names, or another class: a full handshake. */
@@ -225,6 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_evidence),
         cmocka_unit_test(test_evidence_is_bounded),
+        cmocka_unit_test(test_tickets_change_each_day),
         cmocka_unit_test(test_resumption_stays_in_its_class),
         cmocka_unit_test(test_tls_1_2),
         cmocka_unit_test(test_tls_1_1_is_refused),

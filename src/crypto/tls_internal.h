@@ -14,7 +14,8 @@ struct tls_context {
     unsigned references;
     SSL_CTX *ssl_ctx;
     bool is_server;
-    enum tls_trust trust; /* of a client */
+    enum tls_trust trust;       /* of a client */
+    struct tls_tickets tickets; /* of a server; period 0: OpenSSL's own */
 };
 
 struct tls_resumption {
@@ -36,6 +37,8 @@ struct tls_session {
     char peer_cstr[TLS_KEY_SIZE];
 };
 
+/* At a new session: a new day has new keys. */
+void tls__refresh_tickets(struct tls_context *context);
 /* A BIO over a socket that never raises SIGPIPE and never closes the socket. */
 BIO *tls__bio_new(int fd);
 /* The next read asks the socket, whatever the last one found. */

@@ -33,6 +33,7 @@ struct tls_session *tls_session_new_server(struct tls_context *context, int fd)
     struct tls_session *session;
 
     must(context->is_server);
+    tls__refresh_tickets(context);
     session = session_new(context, fd);
     SSL_set_accept_state(session->ssl);
     return session;

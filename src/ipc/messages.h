@@ -29,7 +29,8 @@
  * (items: ipc_file). `certificate` = DER of the keeper's certificate for sealing new content
  * (empty for the keeper, which answers with its own in `ready`). */
 #define IPC_CONFIGURE_FIELDS(F, M) \
-    F(M, BYTES, path) F(M, BYTES, text) F(M, BYTES, files) F(M, BYTES, certificate)
+    F(M, BYTES, path) F(M, BYTES, text) F(M, BYTES, files) F(M, BYTES, certificate) \
+    F(M, SECRET, tickets) F(M, NUMBER, tickets_period)
 /* all→S: configured and serving, or why not (ok false: an old configuration stays in force). */
 #define IPC_READY_FIELDS(F, M) \
     F(M, FLAG, ok) F(M, BYTES, problem) F(M, BYTES, certificate)

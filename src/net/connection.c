@@ -192,7 +192,12 @@ static void read_some(struct connection *connection)
 
 /* ---- writing ---- */
 
-/* > 0 bytes taken, 0 the socket is full, -1 over. */
+static bool is_drained(const struct connection *connection)
+{
+    return connection->want_drained && buffer_len(&connection->out) == 0 &&
+           !connection->is_freed && connection->state == STATE_OPEN;
+}
+
 static void flush_and_tell(struct connection *connection)
 {
     struct err err = {0};
@@ -205,8 +210,12 @@ static void flush_and_tell(struct connection *connection)
             report_closed(connection, &err);
         return;
     }
-    while (connection->want_drained && buffer_len(&connection->out) == 0 &&
-           !connection->is_freed && connection->state == STATE_OPEN) {
+    for (int turn = 0; is_drained(connection); turn++) {
+        if (turn == DRAINS_A_TURN) {
+            /* A peer as fast as we are would keep all others waiting until the end of a large message. */
+            loop_watch_activate(connection->watch, LOOP_WRITE);
+            return;
+        }
         connection->want_drained = false;
         connection->handlers->on_drained(connection->context);
         if (connection->is_freed || connection->state != STATE_OPEN)

@@ -11,6 +11,7 @@
 enum {
     SCRATCH_BYTES = 64 << 10, /* one read */
     READS_A_TURN = 4,         /* then the others have their turn */
+    DRAINS_A_TURN = 8,        /* the same for what is written */
 };
 
 enum connection_state {

@@ -77,7 +77,8 @@ bool child_start(struct child *child, const char *program_cstr, const struct pre
 }
 
 bool child_configure(struct child *child, struct settings *settings, struct slice text,
-                     const char *path_cstr, struct slice certificate)
+                     const char *path_cstr, struct slice certificate,
+                     const struct tls_tickets *tickets)
 {
     struct ipc_configure configure = {.path = slice_from_cstr(path_cstr), .text = text};
     struct settings_file *file;
@@ -102,7 +103,12 @@ bool child_configure(struct child *child, struct settings *settings, struct slic
     configure.files = buffer_view(&files);
     if (child->kind != ROLE_KEEPER)
         configure.certificate = certificate;
+    if (child->kind == ROLE_SMTPD) {
+        configure.tickets = tickets->secret;
+        configure.tickets_period = tickets->period;
+    }
     sent = sent && ipc_send(child->channel, IPC_CONFIGURE, &configure);
+    secret_wipe(&configure.tickets);
     buffer_wipe(&files);
     buffer_deinit(&masked);
     return sent;

@@ -3,6 +3,7 @@
 #ifndef POSTERN_CHILD_H
 #define POSTERN_CHILD_H
 
+#include "crypto/tls_tickets.h"
 #include "ipc/channel.h"
 #include "postern/prepare.h"
 
@@ -37,7 +38,7 @@ MUST_CHECK bool child_start(struct child *child, const char *program_cstr,
 /* Its configure message: the text and the files that such a role may know. False: the channel is full. */
 MUST_CHECK bool child_configure(struct child *child, struct settings *settings,
                                 struct slice text, const char *path_cstr,
-                                struct slice certificate);
+                                struct slice certificate, const struct tls_tickets *tickets);
 /* How long to wait before the next start, by how it lived until now. */
 int64_t child_restart_delay(struct child *child, int64_t now_ms);
 

@@ -30,8 +30,9 @@ struct supervisor {
     const char *program_cstr;
     char path_cstr[PATH_SIZE];
     struct settings *settings;
-    struct slice text;        /* of the settings in force; owned, wiped */
-    struct slice certificate; /* the keeper's; owned */
+    struct slice text;          /* of the settings in force; owned, wiped */
+    struct slice certificate;   /* the keeper's; owned */
+    struct tls_tickets tickets; /* of the smtpd processes */
     struct prepared prepared;
     struct child children[CHILDREN_MAX]; /* the keeper is the first */
     size_t child_count;
@@ -48,6 +49,7 @@ struct supervisor {
 
 static void start_child(struct child *child);
 static void send_census(struct supervisor *supervisor);
+static bool configure_child(struct child *child);
 static void on_child_end(struct child *child);
 
 static void text_free(struct slice *text)
@@ -302,10 +304,18 @@ static void start_child(struct child *child)
     child->channel =
         ipc_channel_new(supervisor->loop, channel_fd, on_message, on_closed, child);
     child_log(LOG_DEBUG, "supervisor.role_started", child, "");
-    if (!attach(child, keeper_fd) ||
-        !child_configure(child, supervisor->settings, supervisor->text, supervisor->path_cstr,
-                         supervisor->certificate))
+    if (!attach(child, keeper_fd) || !configure_child(child))
         (void)kill(child->pid, SIGKILL); /* tried again when its end is noticed */
+}
+
+static bool configure_child(struct child *child)
+{
+    struct supervisor *supervisor = child->supervisor;
+
+    /* The running ones have gone on by themselves. */
+    (void)tls_tickets_advance(&supervisor->tickets, clock_unix_ms() / 1000);
+    return child_configure(child, supervisor->settings, supervisor->text, supervisor->path_cstr,
+                           supervisor->certificate, &supervisor->tickets);
 }
 
 static void on_restart(void *context)
@@ -470,9 +480,7 @@ static void on_reload_signal(void *context, int number)
     for (size_t i = 0; i < supervisor->child_count; i++) {
         struct child *child = &supervisor->children[i];
 
-        if (child->channel != NULL &&
-            !child_configure(child, fresh, text, supervisor->path_cstr,
-                             supervisor->certificate))
+        if (child->channel != NULL && !configure_child(child))
             child_log(LOG_ERROR, "supervisor.reload_lost", child, "its channel is full");
     }
     LOG(LOG_INFO, "supervisor.reloaded", log_u64("roles", supervisor->child_count));
@@ -505,6 +513,7 @@ static void begin(struct supervisor *supervisor)
                                                 {SIGTERM, on_stop_signal},
                                                 {SIGINT, on_stop_signal}};
 
+    tls_tickets_init(&supervisor->tickets, clock_unix_ms() / 1000);
     for (size_t i = 0; i < COUNT_OF(signals); i++)
         supervisor->signals[i] =
             loop_signal_new(supervisor->loop, signals[i].number, signals[i].fn, supervisor);
@@ -539,6 +548,7 @@ static void end(struct supervisor *supervisor)
     settings_unref(&supervisor->settings);
     text_free(&supervisor->text);
     text_free(&supervisor->certificate);
+    secret_wipe(&supervisor->tickets.secret);
 }
 
 int supervisor_run(const char *settings_path_cstr, const char *program_cstr)

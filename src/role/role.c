@@ -167,6 +167,7 @@ static bool configure(struct process *process, const struct ipc_configure *messa
         if (role->kind != ROLE_KEEPER)
             role_set_certificate(role, message->certificate);
         role->settings = fresh;
+        role->tickets = (struct tls_tickets){message->tickets, message->tickets_period};
         done = (process->is_configured || role_become(fresh, err)) &&
                process->hooks->on_configure(role, !process->is_configured, err);
     }

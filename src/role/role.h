@@ -12,6 +12,7 @@
 #ifndef ROLE_ROLE_H
 #define ROLE_ROLE_H
 
+#include "crypto/tls_tickets.h"
 #include "ipc/channel.h"
 #include "os/usage.h"
 #include "settings/settings.h"
@@ -25,6 +26,7 @@ struct role {
     struct settings *settings; /* the snapshot now in force; take a reference to keep one */
     struct slice
         certificate; /* DER of the keeper's certificate, for sealing (empty in the keeper) */
+    struct tls_tickets tickets; /* of all processes of this kind, where they have such */
     struct ipc_channel *supervisor, *keeper; /* keeper: NULL in the keeper */
     const struct usage *usage;               /* this process's, looked at every second */
     bool is_draining;

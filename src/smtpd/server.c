@@ -149,6 +149,7 @@ struct smtpd *smtpd_new(const struct smtpd_options *options)
     server->keeper = options->keeper;
     server->ids = options->ids;
     server->spool = options->spool;
+    server->tickets = options->tickets;
     server->spool_dir_fd = dup(options->spool_dir_fd);
     must(server->spool_dir_fd >= 0);
     server->hash_seed = random_u64();
@@ -195,6 +196,7 @@ bool smtpd_configure(struct smtpd *smtpd, struct settings *settings, struct err 
     struct tls_server_options options = {
         .certificate_chain_pem = settings->tls_certificate.bytes,
         .private_key_pem = settings->tls_key.bytes,
+        .tickets = smtpd->tickets,
     };
     struct tls_context *tls = NULL;
 

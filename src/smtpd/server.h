@@ -8,6 +8,7 @@
 #define SMTPD_SERVER_H
 
 #include "base/id.h"
+#include "crypto/tls_tickets.h"
 #include "ipc/channel.h"
 #include "os/loop.h"
 #include "settings/settings.h"
@@ -21,6 +22,8 @@ struct smtpd_options {
     struct id_maker *ids;       /* borrowed */
     struct spool_writer *spool; /* borrowed; must outlive the server */
     int spool_dir_fd;           /* its folder, duplicated: free space is looked at */
+    /* Borrowed, looked at by each smtpd_configure; NULL = tickets of this process only. */
+    const struct tls_tickets *tickets;
 };
 
 struct smtpd *smtpd_new(const struct smtpd_options *options);

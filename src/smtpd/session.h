@@ -121,8 +121,9 @@ struct smtpd {
     struct id_maker *ids;
     struct spool_writer *spool;
     int spool_dir_fd;
-    struct settings *settings; /* for new sessions */
-    struct tls_context *tls;   /* NULL = no certificate in the settings */
+    const struct tls_tickets *tickets; /* borrowed; may be NULL */
+    struct settings *settings;         /* for new sessions */
+    struct tls_context *tls;           /* NULL = no certificate in the settings */
     struct loop_timer *tick;
     struct list sessions;
     size_t session_count;

@@ -109,7 +109,7 @@ static void make_server(void)
     must(recipient_key_generate("fuzz", &key, &err));
     spool =
         spool_writer_open(folder_fd, SPOOL_QUEUE, &ids, recipient_key_certificate(key), NULL);
-    server = smtpd_new(&(struct smtpd_options){loop, server_end, &ids, spool, folder_fd});
+    server = smtpd_new(&(struct smtpd_options){loop, server_end, &ids, spool, folder_fd, NULL});
     must(smtpd_configure(server, settings, &err));
     server->auth_pause_ms = 1;
 }

@@ -73,6 +73,7 @@ static bool begin(struct role *role, struct smtpd_role *own, struct err *err)
         .ids = &own->ids,
         .spool = own->spool,
         .spool_dir_fd = dir_fd,
+        .tickets = &role->tickets,
     });
     close(dir_fd);
     return true;

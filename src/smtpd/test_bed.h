@@ -211,7 +211,7 @@ static inline void bed_start(struct bed *bed, const char *more_cstr)
     bed->spool = spool_writer_open(bed->folder_fd, SPOOL_QUEUE, &bed->ids,
                                    recipient_key_certificate(bed->key), NULL);
     bed->server = smtpd_new(&(struct smtpd_options){bed->loop, bed->server_end, &bed->ids,
-                                                    bed->spool, bed->folder_fd});
+                                                    bed->spool, bed->folder_fd, NULL});
     bed->server->auth_pause_ms = 1;
     assert_true(smtpd_configure(bed->server, bed->settings, &err));
 }

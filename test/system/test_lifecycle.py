@@ -6,6 +6,7 @@ import re
 import resource
 import smtplib
 import socket
+import ssl
 import subprocess
 import time
 
@@ -148,6 +149,28 @@ def test_master_key(world, house):
     server.start()
     assert BODY_CANARY in Reader(server, plain).open_by_code(link).text
     assert open(server.master_key, 'rb').read() == right
+
+
+def test_session_tickets_are_shared(world, house):
+    """A client that comes back need not shake hands in full, whichever process it meets, also after a reload."""
+    server = house(world, {'smtpd_processes': 4})
+    context = ssl.create_default_context(cafile=world.ca.roots)
+
+    def connect(session):
+        raw = socket.create_connection((server.address, server.ports['submissions']), 20)
+        with context.wrap_socket(raw, server_hostname='mail.clinic.test', session=session) as sock:
+            assert sock.recv(100).startswith(b'220')
+            sock.sendall(b'QUIT\r\n')
+            sock.recv(100)
+            return sock.session_reused, sock.session
+    for least in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context.minimum_version = context.maximum_version = least
+        reused, session = connect(None)
+        assert not reused
+        assert all(connect(session)[0] for _ in range(20))
+        server.reload()
+        wait_until(lambda: server.find_events('supervisor.reloaded'), 10, what='the reload')
+        assert all(connect(session)[0] for _ in range(20))
 
 
 @pytest.mark.long
