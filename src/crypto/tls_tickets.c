@@ -6,7 +6,10 @@
 
 #include <string.h>
 
-enum { PERIOD_S = 86400, STEPS_MAX = 4000 /* eleven years; a clock that is wrong by more costs no more */ };
+enum {
+    PERIOD_S = 86400,
+    STEPS_MAX = 4000 /* eleven years; a clock that is wrong by more costs no more */
+};
 
 static uint64_t period_at(int64_t now_s)
 {

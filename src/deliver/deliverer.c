@@ -2,9 +2,9 @@
 #include "deliver/deliverer.h"
 
 #include "deliver/directory.h"
+#include "deliver/literal.h"
 #include "deliver/pool.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,53 +212,12 @@ static void settle(struct deliverer *deliverer, struct delivery *delivery,
 
 /* ---- hosts ---- */
 
-static bool is_literal(const char *host_cstr)
-{
-    return host_cstr[0] == '[';
-}
-
-/* "[192.0.2.1]" or "[IPv6:2001:db8::1]" [RFC 5321 §4.1.3]; plain IPv6 between brackets is taken too. */
-static bool parse_literal(const char *host_cstr, struct dns_address *address_out)
-{
-    struct slice text = slice_from_cstr(host_cstr);
-    char bare_cstr[DELIVERY_ADDRESS_SIZE];
-
-    if (text.len < 3 || text.at[text.len - 1] != ']')
-        return false;
-    text = slice_of(text.at + 1, text.len - 2);
-    if (slice_starts_with_nocase(text, S("IPv6:")))
-        text = slice_from(text, 5);
-    memset(address_out, 0, sizeof *address_out);
-    if (!slice_to_cstr(text, bare_cstr, sizeof bare_cstr))
-        return false;
-    address_out->is_ipv6 = inet_pton(AF_INET6, bare_cstr, address_out->bytes) == 1;
-    return address_out->is_ipv6 || inet_pton(AF_INET, bare_cstr, address_out->bytes) == 1;
-}
-
-static socklen_t make_address(const struct dns_address *from, uint16_t port,
-                              struct sockaddr_storage *to)
-{
-    memset(to, 0, sizeof *to);
-    if (from->is_ipv6) {
-        struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *)to;
-
-        ipv6->sin6_family = AF_INET6;
-        ipv6->sin6_port = htons(port);
-        memcpy(&ipv6->sin6_addr, from->bytes, 16);
-        return sizeof *ipv6;
-    }
-    ((struct sockaddr_in *)to)->sin_family = AF_INET;
-    ((struct sockaddr_in *)to)->sin_port = htons(port);
-    memcpy(&((struct sockaddr_in *)to)->sin_addr, from->bytes, 4);
-    return sizeof(struct sockaddr_in);
-}
-
 /* The fixed next hop, or the domain when it is a literal; NULL = ask for MX. */
 static const char *fixed_host(const struct delivery *delivery)
 {
     if (delivery->host_cstr[0] != '\0')
         return delivery->host_cstr;
-    return is_literal(delivery->domain_cstr) ? delivery->domain_cstr : NULL;
+    return literal_is(delivery->domain_cstr) ? delivery->domain_cstr : NULL;
 }
 
 static size_t host_count(const struct delivery *delivery)
@@ -340,8 +299,8 @@ static enum progress find_address(struct deliverer *deliverer, struct delivery *
     struct delivery_walk *at = &delivery->walk;
 
     for (; at->host < host_count(delivery); next_host(delivery)) {
-        if (is_literal(present_host(delivery))) {
-            if (at->address == 0 && parse_literal(present_host(delivery), address_out))
+        if (literal_is(present_host(delivery))) {
+            if (at->address == 0 && literal_parse(present_host(delivery), address_out))
                 return PROGRESS_DONE;
             continue;
         }
@@ -472,7 +431,7 @@ static void walk(struct deliverer *deliverer, struct delivery *delivery)
     if (deliverer->is_draining)
         return; /* it stays in the list of all, unanswered */
     delivery->walk.had_address = true;
-    to_len = make_address(&address, port != 0 ? port : DEFAULT_PORT, &to);
+    to_len = literal_socket_address(&address, port != 0 ? port : DEFAULT_PORT, &to);
     begin_evidence(delivery, &to);
     pool_submit(deliverer->pool, present_host(delivery), &to, to_len, delivery);
 }
