@@ -31,7 +31,7 @@ from world.machine import IS_ROOT, USER, give  # noqa: E402
 
 OWNER = (USER.pw_uid, USER.pw_gid) if IS_ROOT else None
 LONGEST_FLIGHT_S = 10  # from a host's receipt to the result on disk, at worst, with roles killed in between
-MAILS_HUGE = 8         # the same when some are huge
+HUGE = 4               # of huge ones, at most
 MAILS = 500            # that a recording holds at most, or little more
 CONNECTIONS = 60       # messages that can be under way at a time: connections of a courier, three hosts
 
@@ -111,14 +111,15 @@ class Power:
         server = make_server(self.stage, folder, state, shim)
         server.start()
         if is_huge:
-            load = Load(server, history, dice.random(), sessions=2, pause=0.2, kinds=('huge', 'good', 'portal'))
+            load = Load(server, history, dice.random(), sessions=2, pause=0.05, kinds=('huge', 'huge', 'good'))
         else:
             load = Load(server, history, dice.random(), sessions=dice.choice((2, 4, 8)),
                         pause=dice.choice((0.005, 0.02)))
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and len(history.mails) < (MAILS_HUGE if is_huge else MAILS):
+        end = time.monotonic() + (2 * seconds if is_huge else seconds)
+        while time.monotonic() < end and len(history.mails) < MAILS and (
+                sum(mail.kind == 'huge' for mail in list(history.mails.values())) < HUGE):
             if is_huge:
-                shim.rule(3, 'smtpd', 'push', error='EIO', first=dice.randint(1, 6), times=1)
+                shim.rule(3, 'smtpd', 'push', error='EIO', first=dice.randint(1, 4), times=1)
             self._trouble(server, shim, history, dice)
         shim.clear()
         load.stop()
