@@ -34,6 +34,9 @@ _postern()
     queue)
         [ "$cword" -eq 2 ] && COMPREPLY=($(compgen -W 'list hold release retry purge' -- "$cur"))
         ;;
+    backup | restore | verify)
+        _filedir -d
+        ;;
     esac
 }
 
