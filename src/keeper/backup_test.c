@@ -162,7 +162,7 @@ static void test_mail_goes_on_while_a_copy_is_made(void **state)
     for (int i = 0; i < 20; i++) {
         assert_int_equal(store_snapshot_step(snapshot, 1, &err), PROGRESS_WAIT);
         last = stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@later.test"});
-        stand_wait(&stand, &stand.accepted, (uint64_t)(201 + i));
+        stand_wait(&stand, &stand.accepted, (uint64_t)i + 201);
     }
     store_snapshot_progress(snapshot, &done, &all);
     assert_true(done >= 20 && all > done);

@@ -355,6 +355,7 @@ static int run(const struct arguments *arguments, struct verify_options *options
     }
     if (lock_fd >= 0)
         close(lock_fd);
+    options->database_cstr = ""; /* it may be the manifest's */
     manifest_deinit(&manifest);
     free(findings);
     return code;
