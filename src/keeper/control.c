@@ -28,7 +28,7 @@ static const struct command commands[] = {
     {"ready", ready_answer, NULL},     {"backup", backup_answer, NULL},
 };
 
-/* ---- lines ---- */
+/* ---- pieces ---- */
 
 static void send_piece(struct control_output *output, bool more)
 {
@@ -41,6 +41,79 @@ static void send_piece(struct control_output *output, bool more)
         output->is_lost = true;
     buffer_clear(&output->lines);
 }
+
+void control_begin(struct control_output *output)
+{
+    buffer_init(&output->lines, LINES_MAX_BYTES);
+}
+
+void control_end(struct control_output *output)
+{
+    send_piece(output, false);
+    buffer_wipe(&output->lines);
+}
+
+/* ---- in slices ---- */
+
+struct control_walk {
+    struct list_link link;
+    struct control_output output;
+    struct loop_timer *timer;
+    control_step_fn *step;
+    void *state;
+};
+
+static void walk_free(struct control_walk *walk)
+{
+    list_remove(&walk->link);
+    loop_timer_free(&walk->timer);
+    buffer_wipe(&walk->output.lines);
+    free(walk->state);
+    free(walk);
+}
+
+static void on_walk(void *context)
+{
+    struct control_walk *walk = context;
+    struct control_output *output = &walk->output;
+    bool has_more = walk->step(output, walk->state) && !output->is_lost;
+
+    if (has_more && buffer_len(&output->lines) > 0)
+        send_piece(output, true);
+    if (has_more && !output->is_lost) {
+        loop_timer_set(walk->timer, 0);
+        return;
+    }
+    if (!output->is_lost)
+        send_piece(output, false);
+    walk_free(walk);
+}
+
+void control_continue(struct control_output *output, control_step_fn *step, void *state)
+{
+    struct control_walk *walk = calloc(1, sizeof *walk);
+
+    must(walk != NULL);
+    *walk = (struct control_walk){
+        .step = step,
+        .state = state,
+        .output = {.keeper = output->keeper, .peer = output->peer, .ask = output->ask},
+        .timer = loop_timer_new(output->keeper->loop, on_walk, walk)};
+    control_begin(&walk->output);
+    list_push_back(&output->keeper->walks, &walk->link);
+    loop_timer_set(walk->timer, 0);
+    output->is_continued = true;
+}
+
+void control_deinit(struct keeper *keeper)
+{
+    struct list_link *link;
+
+    while ((link = list_first(&keeper->walks)) != NULL)
+        walk_free(LIST_ELEMENT(link, struct control_walk, link));
+}
+
+/* ---- lines ---- */
 
 void control_line(struct control_output *output, json_t *object)
 {
@@ -175,7 +248,8 @@ static void answer(struct control_output *output, const json_t *request, bool is
         (command->change != NULL ? command->change : command->answer)(output, request);
     else
         command->answer(output, request);
-    send_piece(output, false);
+    if (!output->is_continued)
+        send_piece(output, false);
     buffer_wipe(&output->lines);
 }
 

@@ -16,10 +16,25 @@
 struct control_output {
     struct keeper *keeper;
     uint64_t peer, ask;
-    bool is_task; /* inside of a batch: pieces leave after the commit */
-    bool is_lost; /* the office does not take any more */
+    bool is_task;      /* inside of a batch: pieces leave after the commit */
+    bool is_lost;      /* the office does not take any more */
+    bool is_continued; /* somebody else ends the answer, later */
     struct buffer lines;
 };
+
+/* For answers that are given outside of a request's own turn. */
+void control_begin(struct control_output *output);
+/* Send what there is as the answer's end. */
+void control_end(struct control_output *output);
+
+/*
+ * Give the answer in slices, a turn of the loop each: step writes some lines and returns false after the
+ * last. state: one malloc, freed at the end. For requests that only read.
+ */
+typedef bool control_step_fn(struct control_output *output, void *state);
+void control_continue(struct control_output *output, control_step_fn *step, void *state);
+/* Drop the answers that are under way. */
+void control_deinit(struct keeper *keeper);
 
 /* Add one line; the object is freed. */
 void control_line(struct control_output *output, json_t *object);

@@ -3,6 +3,8 @@
 
 #include "keeper/retract.h"
 #include "keeper/stand.h"
+#include "store/message.h"
+#include "store/recipient.h"
 #include "kit/run.h"
 
 #include <jansson.h>
@@ -153,6 +155,57 @@ static void test_hold_release_purge_by_domain(void **state)
     stand_close(&stand);
 }
 
+static unsigned lines_of(struct stand *stand, const char *request_cstr)
+{
+    const char *answer_cstr = stand_control(stand, request_cstr);
+    unsigned count = 0;
+
+    assert_true(stand->json_is_whole);
+    for (; *answer_cstr != 0; answer_cstr++)
+        count += *answer_cstr == '\n' ? 1 : 0;
+    return count;
+}
+
+/* What would hold the keeper up is done in slices, and is whole in the end. */
+static void test_long_queues_are_walked_in_slices(void **state)
+{
+    enum { MESSAGES = 1200 };
+    static const char list[] = "{\"do\":\"queue\",\"what\":\"list\",\"domain\":\"slow.test\"}";
+    struct stand stand;
+    json_t *object;
+    uint64_t batches;
+
+    (void)state;
+    stand_open(&stand, "hold_all = true\n");
+    for (unsigned i = 0; i < MESSAGES; i++)
+        stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@slow.test"});
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test"});
+    stand_wait(&stand, &stand.accepted, MESSAGES + 1);
+    assert_int_equal(lines_of(&stand, list), MESSAGES);
+    assert_int_equal(lines_of(&stand, "{\"do\":\"queue\",\"what\":\"list\"}"), MESSAGES + 1);
+    batches = stand.keeper->inbox.batches;
+    object = ask(&stand, "{\"do\":\"queue\",\"what\":\"hold\",\"domain\":\"slow.test\"}");
+    assert_int_equal(number(object, "changed"), MESSAGES);
+    json_decref(object);
+    assert_true(stand.keeper->inbox.batches >= batches + 3);
+    assert_int_equal(store_recipient_held_count(stand.keeper->store), MESSAGES);
+    assert_int_equal(lines_of(&stand, list), MESSAGES);
+    object = ask(&stand, "{\"do\":\"queue\",\"what\":\"release\",\"domain\":\"slow.test\"}");
+    assert_int_equal(number(object, "changed"), MESSAGES);
+    json_decref(object);
+    object = ask(&stand, "{\"do\":\"queue\",\"what\":\"purge\",\"domain\":\"slow.test\"}");
+    assert_int_equal(number(object, "changed"), MESSAGES);
+    json_decref(object);
+    assert_int_equal(lines_of(&stand, list), 0);
+    assert_int_equal(store_message_count(stand.keeper->store), 1);
+    /* One that nobody waits for, and one that the keeper's end cuts short. */
+    assert_true(list_is_empty(&stand.keeper->walks));
+    must(ipc_send(stand.office, IPC_CONTROL,
+                  &(struct ipc_control){.ask = 10, .request = slice_from_cstr(list)}));
+    loop_run_once(stand.loop);
+    stand_close(&stand);
+}
+
 static void test_purge_and_retry_by_message(void **state)
 {
     struct stand stand;
@@ -282,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_trace_tells_the_story),
         cmocka_unit_test(test_requests_that_are_none),
         cmocka_unit_test(test_hold_release_purge_by_domain),
+        cmocka_unit_test(test_long_queues_are_walked_in_slices),
         cmocka_unit_test(test_purge_and_retry_by_message),
         cmocka_unit_test(test_a_purged_notice_ends_what_it_told_of),
         cmocka_unit_test(test_retract_is_honest),

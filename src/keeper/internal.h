@@ -14,6 +14,7 @@
 #include "keeper/keeper.h"
 #include "keeper/overview.h"
 #include "keeper/peers.h"
+#include "keeper/queue.h"
 #include "keeper/restored.h"
 #include "keeper/retractions.h"
 #include "keeper/schedule.h"
@@ -48,6 +49,8 @@ struct keeper {
     struct backup backup;
     struct retractions retractions;
     struct restored restored;
+    struct queue_changes queue_changes;
+    struct list walks; /* struct control_walk: answers that are given in slices */
     struct loop_timer *housekeeping;
     int64_t swept_ms; /* the loop's clock */
     unsigned sweeps;

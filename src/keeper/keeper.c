@@ -78,6 +78,8 @@ static void open_rooms(struct keeper *keeper)
     deliver_init(&keeper->deliveries);
     sessions_init(&keeper->sessions);
     auth_init(&keeper->auth);
+    list_init(&keeper->queue_changes.all);
+    list_init(&keeper->walks);
     clock_watch_init(&keeper->clock);
     schedule_init(keeper);
     backup_init(keeper);
@@ -177,6 +179,8 @@ void keeper_close(struct keeper **keeper)
     domains_deinit(&gone->domains);
     sessions_deinit(&gone->sessions);
     auth_deinit(&gone->auth);
+    queue_changes_deinit(&gone->queue_changes);
+    control_deinit(gone);
     loop_timer_free(&gone->housekeeping);
     loop_timer_free(&gone->drain_timer);
     spool_writer_close(&gone->queue_writer);
