@@ -170,9 +170,9 @@ static const struct rate_row {
 static const struct {
     const char *label_cstr, *name_cstr;
 } time_rows[] = {
-    {"answer", "smtp_answer_seconds"},       {"commit", "keeper_commit_seconds"},
-    {"sync", "keeper_segment_sync_seconds"}, {"delivery", "courier_delivery_seconds"},
-    {"look-up", "dns_lookup_seconds"},       {"loop turn", "loop_turn_seconds"},
+    {"answer", "smtp_answer_seconds"}, {"commit", "keeper_commit_seconds"},
+    {"sync", "content_sync_seconds"},  {"delivery", "courier_delivery_seconds"},
+    {"look-up", "dns_lookup_seconds"}, {"loop turn", "loop_turn_seconds"},
 };
 
 static void draw_figures(struct view *view)

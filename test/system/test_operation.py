@@ -22,7 +22,7 @@ import pytest
 from world import free_port, wait_until
 from world.mails import client, header_id, make_mail, send
 from world.machine import PATIENCE
-from world.postern import PROGRAM
+from world.postern import PROGRAM, TOP
 
 
 @pytest.fixture
@@ -387,8 +387,8 @@ def test_slow_operations_are_logged(world, house, monkeypatch):
     server = house(world, {'log_slow': '100ms'})
     monkeypatch.delenv('LD_PRELOAD')
     send(server, ['a@good.test'])
-    slow = wait_until(lambda: [event for event in server.find_events('slow', role='keeper')
-                               if event['what'] == 'segment sync'], 10, what='the line')
+    slow = wait_until(lambda: [event for event in server.find_events('slow') if event['what'] == 'segment sync'],
+                      10, what='the line')
     assert slow[0]['took_ms'] >= 120 and slow[0]['limit_ms'] == 100 and slow[0]['level'] == 'warn'
     assert [event for event in server.find_events('slow', role='keeper') if event['what'] == 'commit']
     assert server.control_json('status')[0]['troubles']
@@ -426,3 +426,12 @@ def test_text_log(world, house):
     line = [line for line in server.lines if 'keeper.delivered' in line][0]
     assert re.match(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info  keeper\[\d+\] keeper\.delivered message=', line)
     assert ' domain=good.test ' in line and ' proof=verified ' in line
+
+
+def test_every_metric_is_explained(watched):
+    _, get = watched()
+    names = set(re.findall(r'^# TYPE (\S+) ', get('/metrics')[2], re.M))
+    with open(os.path.join(TOP, 'doc', 'operation.md'), encoding='utf-8') as file:
+        text = file.read()
+    told = set(re.findall(r'`(postern_\w+)`', text))
+    assert names - told == set() and told - names == set()
