@@ -41,9 +41,24 @@ bool clock_watch_look(struct clock_watch *watch, int64_t wall_ms, int64_t loop_m
     return true;
 }
 
-int64_t clock_doubt_ms(const struct clock_watch *watch, int64_t loop_ms)
+int64_t clock_watch_doubt_ms(const struct clock_watch *watch, int64_t loop_ms)
 {
     return watch->doubt_until_ms > loop_ms ? watch->doubt_until_ms - loop_ms : 0;
+}
+
+void clock_look(struct keeper *keeper)
+{
+    if (!clock_watch_look(&keeper->clock, clock_unix_ms(), loop_now_ms()))
+        return;
+    keeper->schedule.loaded = (struct store_due){0};
+    keeper->schedule.is_all_loaded = false;
+    loop_timer_set(keeper->housekeeping, 0);
+}
+
+int64_t clock_doubt_ms(struct keeper *keeper)
+{
+    clock_look(keeper);
+    return clock_watch_doubt_ms(&keeper->clock, loop_now_ms());
 }
 
 /* The furthest that a retry is ever put off. */

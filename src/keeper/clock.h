@@ -26,10 +26,17 @@ struct clock_watch {
 };
 
 void clock_watch_init(struct clock_watch *watch);
-/* Look at both clocks; at each look at the schedule. Pure but for *watch. True: set back. */
+/* Look at both clocks. Pure but for *watch. True: set back. */
 bool clock_watch_look(struct clock_watch *watch, int64_t wall_ms, int64_t loop_ms);
-/* What age would end for good must wait; how much longer, 0 = not. */
-int64_t clock_doubt_ms(const struct clock_watch *watch, int64_t loop_ms);
+/* How much longer the clock is in doubt after a jump forward, 0 = not. Pure. */
+int64_t clock_watch_doubt_ms(const struct clock_watch *watch, int64_t loop_ms);
+/* Look, and do what a jump asks for. */
+void clock_look(struct keeper *keeper);
+/*
+ * What age would end for good must wait; how much longer, 0 = not. Ask after the time was read by which
+ * the age is judged: then no jump can lie between.
+ */
+int64_t clock_doubt_ms(struct keeper *keeper);
 /* Inside of a batch: bring the next rows near that are stamped too far ahead. False: the walk is through. */
 bool clock_bring_near(struct keeper *keeper);
 

@@ -124,7 +124,7 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *u
 
     (void)task;
     (void)unused;
-    if (clock_doubt_ms(&keeper->clock, loop_now_ms()) == 0)
+    if (clock_doubt_ms(keeper) == 0)
         store_message_purge(keeper->store, id_at(before_ms), PURGE_PAGE);
     (void)clock_bring_near(keeper);
     if (loop_now_ms() - keeper->swept_ms >= EVERY_MS)

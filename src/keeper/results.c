@@ -152,7 +152,7 @@ static void on_later(struct keeper *keeper, const struct job *job, struct store_
 {
     const struct settings_delivery *delivery = &keeper->settings->delivery;
     int64_t now_ms = clock_unix_ms(), age_ms = now_ms - job->accepted_ms;
-    bool is_doubted = clock_doubt_ms(&keeper->clock, loop_now_ms()) > 0;
+    bool is_doubted = clock_doubt_ms(keeper) > 0;
 
     if (age_ms >= delivery->expire_ms && !is_doubted) {
         on_failed(keeper, job, row, evidence);
@@ -374,7 +374,7 @@ static void give_up(struct keeper *keeper, const struct store_message *message,
 static void run_work(struct keeper *keeper, struct task *task, const union ipc_any *unused)
 {
     enum work work = (enum work)task->c;
-    int64_t doubt_ms = clock_doubt_ms(&keeper->clock, loop_now_ms());
+    int64_t doubt_ms = clock_doubt_ms(keeper);
     struct store_message message;
     struct store_recipient row;
 

@@ -457,11 +457,7 @@ static void on_timer(void *context)
     struct keeper *keeper = context;
     struct schedule *schedule = &keeper->schedule;
 
-    if (clock_watch_look(&keeper->clock, clock_unix_ms(), loop_now_ms())) {
-        schedule->loaded = (struct store_due){0};
-        schedule->is_all_loaded = false;
-        loop_timer_set(keeper->housekeeping, 0);
-    }
+    clock_look(keeper);
     if (is_paging_due(keeper)) {
         page_in(keeper);
         schedule->paged_ms = loop_now_ms();

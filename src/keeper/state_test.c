@@ -195,13 +195,13 @@ static void test_jumps_of_the_clock(void **state)
     assert_false(watch.is_walking);
     assert_true(clock_watch_look(&watch, 1000000 - hour_ms, 2000));
     assert_true(watch.is_walking);
-    assert_int_equal(clock_doubt_ms(&watch, 2000), 0);
+    assert_int_equal(clock_watch_doubt_ms(&watch, 2000), 0);
     assert_false(clock_watch_look(&watch, 1000000 + 24 * hour_ms, 3000));
-    assert_int_equal(clock_doubt_ms(&watch, 3000), CLOCK_DOUBT_MS);
-    assert_int_equal(clock_doubt_ms(&watch, 3000 + CLOCK_DOUBT_MS), 0);
+    assert_int_equal(clock_watch_doubt_ms(&watch, 3000), CLOCK_DOUBT_MS);
+    assert_int_equal(clock_watch_doubt_ms(&watch, 3000 + CLOCK_DOUBT_MS), 0);
     /* Put right: no doubt is left. */
     assert_true(clock_watch_look(&watch, 1000000, 4000));
-    assert_int_equal(clock_doubt_ms(&watch, 4000), 0);
+    assert_int_equal(clock_watch_doubt_ms(&watch, 4000), 0);
 }
 
 static void test_retry_delays(void **state)

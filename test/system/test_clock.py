@@ -138,7 +138,7 @@ def test_old_age_waits_for_the_clock_to_be_put_right(world, house, clock):
 
 
 def test_mail_grows_old_by_the_right_clock(world, house, clock):
-    """Slowly forward is no jump: past its time mail that nobody takes is given up and its sender is told."""
+    """The clock that a new process finds is believed: past its time mail that nobody takes is given up and its sender is told."""
     Deferring(world, 'mx.slow.test', 'slow.test')
     server = house(world, SETTINGS)
     mail = send(server, ['r@slow.test'])
