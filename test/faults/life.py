@@ -177,6 +177,7 @@ class Load:
         self.server, self.history, self.pause, self.kinds = server, history, pause, kinds
         self.is_ended = threading.Event()
         self.refusals = []
+        self.huge = 6  # so many are sent: a log has room for them
         self.threads = [threading.Thread(target=self._session, args=(random.Random(f'{seed}/{at}'),), daemon=True)
                         for at in range(sessions)]
         for thread in self.threads:
@@ -204,6 +205,9 @@ class Load:
             kind = dice.choice(('good', 'portal', 'portal'))
         elif kind == 'portal':
             kind = 'good'
+        if kind == 'huge':
+            self.huge -= 1
+            kind = 'huge' if self.huge >= 0 else 'good'
         number = next(NUMBERS)
         sender = f's{number}@{domain}'
         host = {'portal': 'plain', 'later': 'later', 'refuse': 'refuse'}.get(kind, 'good')

@@ -31,7 +31,6 @@ from world.machine import IS_ROOT, USER, give  # noqa: E402
 
 OWNER = (USER.pw_uid, USER.pw_gid) if IS_ROOT else None
 LONGEST_FLIGHT_S = 10  # from a host's receipt to the result on disk, at worst, with roles killed in between
-HUGE = 4               # of huge ones, at most
 MAILS = 500            # that a recording holds at most, or little more
 RESULTS = 600          # in flight at a time: on a courier's connections, waiting for company (256), in a commit
 
@@ -116,8 +115,7 @@ class Power:
             load = Load(server, history, dice.random(), sessions=dice.choice((2, 4, 8)),
                         pause=dice.choice((0.005, 0.02)))
         end = time.monotonic() + (2 * seconds if is_huge else seconds)
-        while time.monotonic() < end and len(history.mails) < MAILS and (
-                sum(mail.kind == 'huge' for mail in list(history.mails.values())) < HUGE):
+        while time.monotonic() < end and len(history.mails) < MAILS and load.huge > 0:
             if is_huge:
                 shim.rule(3, 'smtpd', 'push', error='EIO', first=dice.randint(1, 4), times=1)
             self._trouble(server, shim, history, dice)
