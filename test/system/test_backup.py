@@ -351,6 +351,7 @@ def test_the_master_key_goes_with_it_only_when_asked(world, house, folder):
     assert os.stat(kept).st_mode & 0o77 == 0
 
 
+@pytest.mark.needs('cc')
 def test_backup_under_load(world, house, folder, capsys):
     """Whoever was answered before the backup began is served after the restore, whatever went on meanwhile."""
     binary = os.path.join(folder, 'bin')

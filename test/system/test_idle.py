@@ -30,6 +30,7 @@ def memory(server):
     return found
 
 
+@pytest.mark.needs('inspect', 'cc')
 @pytest.mark.limit(60 + SESSIONS // 50)
 def test_idle_tls_sessions(world, house, folder, capsys):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -174,6 +174,7 @@ def test_session_tickets_are_shared(world, house):
 
 
 @pytest.mark.long
+@pytest.mark.needs('inspect')
 def test_ten_thousand_idle_sessions(world, house):
     """They cost little memory, and mail still flows."""
     good = world.host('mx.good.test', 'good.test')

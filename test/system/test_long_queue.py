@@ -81,6 +81,7 @@ def keeper_facts(server):
             'wal_mib': round(os.path.getsize(log) / 2**20, 1)}
 
 
+@pytest.mark.needs('inspect')
 @pytest.mark.limit(120 + WATCH + COUNT // 2000)
 def test_a_long_queue_of_dead_hosts_disturbs_nobody(world, house, folder, capsys):
     if os.geteuid() != 0 or subprocess.run(['ip', 'route', 'add', '198.18.0.0/15', 'dev', 'lo'], check=False).returncode:

@@ -62,6 +62,7 @@ def cpu_s(pid):
 
 @pytest.mark.limit(100 + 3 * SECONDS)
 @pytest.mark.skipif(SANITIZED, reason='a role takes longer to start than it lives')
+@pytest.mark.needs('inspect')
 def test_a_storm_of_crashes(world, house, capsys):
     """A role is killed every 0.2 to 1 s under load."""
     seen, lock = {}, threading.Lock()

@@ -75,12 +75,31 @@ def _landlock():
     return '' if version >= 1 else 'this kernel lacks Landlock'
 
 
+def _inspect():
+    """May we look at memory and descriptors of a process that is another user's and forbids dumps, as roles do?"""
+    code = ('import ctypes, os, sys\n'
+            f'if os.geteuid() == 0: os.setgroups([]); os.setgid({USER.pw_gid}); os.setuid({USER.pw_uid})\n'
+            'ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)\nprint(flush=True)\nsys.stdin.read()')
+    with subprocess.Popen(['/usr/bin/python3', '-c', code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        try:
+            with open(f'/proc/{child.pid}/smaps_rollup', encoding='ascii') as file:
+                file.read()
+            os.listdir(f'/proc/{child.pid}/fd')
+            return ''
+        except OSError as problem:
+            return f'{problem.filename}: {problem.strerror}'
+        finally:
+            child.stdin.close()
+
+
 CHECKS = {
     'root': lambda: '' if IS_ROOT else 'only root may',
     'mounts': _mount,
     'namespaces': lambda: _try('unshare', '-n', '-m', 'true'),
     'fuse': _fuse,
     'packets': _packets,
+    'inspect': _inspect,
     'landlock': _landlock,
     'sisimai': lambda: _try('perl', '-MSisimai', '-e', '1'),
 }
