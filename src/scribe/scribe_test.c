@@ -501,8 +501,10 @@ static union ipc_any large_sign_question(struct bed *bed, uint64_t ask_id)
     assert_non_null(text);
     memset(text, 'x', len);
     memcpy(text, MESSAGE, head);
-    for (size_t at = head + 70; at + 1 < len; at += 70)
-        memcpy(text + at, "\r\n", 2);
+    for (size_t at = head + 70; at + 1 < len; at += 70) {
+        text[at] = '\r';
+        text[at + 1] = '\n';
+    }
     store(bed, slice_of(text, len), &question.sign.content, &question.sign.data_key);
     free(text);
     return question;
