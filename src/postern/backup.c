@@ -9,6 +9,7 @@
 #include "postern/backup_folder.h"
 #include "postern/commands.h"
 #include "postern/files.h"
+#include "postern/options.h"
 
 #include "base/id.h"
 #include "keeper/backup.h"
@@ -494,38 +495,19 @@ static int run_job(const struct arguments *arguments)
 
 /* ---- the command ---- */
 
-enum { OPTION_MASTER = 1000, OPTION_RETRACTIONS, OPTION_VERIFY };
-
 /* False: *code_out is the exit code. */
 static bool take_arguments(int argc, char **argv, struct arguments *arguments, int *code_out)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},
-        {"with-master-key", no_argument, NULL, OPTION_MASTER},
-        {"retractions", no_argument, NULL, OPTION_RETRACTIONS},
-        {"verify", no_argument, NULL, OPTION_VERIFY},
-        {0}};
-    int option;
+    const struct option_row rows[] = {
+        {"with-master-key", &arguments->has_master, NULL},
+        {"retractions", &arguments->is_retractions, NULL},
+        {"verify", &arguments->is_verify, NULL},
+    };
 
-    *arguments = (struct arguments){.settings_cstr = DEFAULT_SETTINGS_PATH};
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        if (option == 'c') {
-            arguments->settings_cstr = optarg;
-        } else if (option == OPTION_MASTER) {
-            arguments->has_master = true;
-        } else if (option == OPTION_RETRACTIONS) {
-            arguments->is_retractions = true;
-        } else if (option == OPTION_VERIFY) {
-            arguments->is_verify = true;
-        } else {
-            if (option == 'h')
-                (void)fputs(help_cstr, stdout);
-            *code_out = option == 'h' ? EXIT_SUCCESS : usage_error(argv[0], "unknown option");
-            return false;
-        }
-    }
+    *arguments = (struct arguments){0};
+    if (!options_take(argc, argv, help_cstr, &arguments->settings_cstr, rows, COUNT_OF(rows),
+                      code_out))
+        return false;
     if (argc - optind != 1) {
         *code_out = usage_error(argv[0], "name one folder");
         return false;

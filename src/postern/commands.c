@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "crypto/password.h"
 #include "postern/inspect.h"
+#include "postern/options.h"
 #include "postern/supervisor.h"
 #include "settings/show.h"
 
@@ -31,24 +32,8 @@ int usage_error(const char *command_cstr, const char *format_cstr, ...)
 static bool take_path(int argc, char **argv, const char *help_cstr, const char **path_out,
                       int *code_out)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
-    int option;
-
-    *path_out = DEFAULT_SETTINGS_PATH;
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        if (option == 'c') {
-            *path_out = optarg;
-        } else if (option == 'h') {
-            (void)fputs(help_cstr, stdout);
-            *code_out = EXIT_SUCCESS;
-            return false;
-        } else {
-            *code_out = usage_error(argv[0], "unknown option");
-            return false;
-        }
-    }
+    if (!options_take(argc, argv, help_cstr, path_out, NULL, 0, code_out))
+        return false;
     if (optind < argc) {
         *code_out = usage_error(argv[0], "'%s' is too much", argv[optind]);
         return false;

@@ -8,6 +8,7 @@
 #include "postern/backup_folder.h"
 #include "postern/commands.h"
 #include "postern/files.h"
+#include "postern/options.h"
 
 #include "base/id.h"
 #include "keeper/restored.h"
@@ -435,38 +436,19 @@ static int run_job(const struct arguments *arguments)
     return is_good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-enum { OPTION_HOLD = 1000, OPTION_RETRACTIONS, OPTION_DAMAGE };
-
 /* False: *code_out is the exit code. */
 static bool take_arguments(int argc, char **argv, struct arguments *arguments, int *code_out)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},
-        {"hold", no_argument, NULL, OPTION_HOLD},
-        {"retractions", required_argument, NULL, OPTION_RETRACTIONS},
-        {"despite-damage", no_argument, NULL, OPTION_DAMAGE},
-        {0}};
-    int option;
+    const struct option_row rows[] = {
+        {"hold", &arguments->is_held, NULL},
+        {"retractions", NULL, &arguments->retractions_cstr},
+        {"despite-damage", &arguments->is_damaged, NULL},
+    };
 
-    *arguments = (struct arguments){.settings_cstr = DEFAULT_SETTINGS_PATH};
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        if (option == 'c') {
-            arguments->settings_cstr = optarg;
-        } else if (option == OPTION_HOLD) {
-            arguments->is_held = true;
-        } else if (option == OPTION_RETRACTIONS) {
-            arguments->retractions_cstr = optarg;
-        } else if (option == OPTION_DAMAGE) {
-            arguments->is_damaged = true;
-        } else {
-            if (option == 'h')
-                (void)fputs(help_cstr, stdout);
-            *code_out = option == 'h' ? EXIT_SUCCESS : usage_error(argv[0], "unknown option");
-            return false;
-        }
-    }
+    *arguments = (struct arguments){0};
+    if (!options_take(argc, argv, help_cstr, &arguments->settings_cstr, rows, COUNT_OF(rows),
+                      code_out))
+        return false;
     if (argc - optind != 1) {
         *code_out = usage_error(argv[0], "name one folder");
         return false;

@@ -6,6 +6,7 @@
 #include "keeper/verify.h"
 #include "postern/backup_folder.h"
 #include "postern/files.h"
+#include "postern/options.h"
 #include "settings/settings.h"
 #include "store/master.h"
 
@@ -50,44 +51,21 @@ struct findings {
     size_t kept;
 };
 
-enum { OPTION_JSON = 1000, OPTION_QUICK, OPTION_ACCEPTED, OPTION_MASTER, OPTION_KEYLESS };
-
 /* False: *code_out is the exit code. */
 static bool take_arguments(int argc, char **argv, struct arguments *arguments, int *code_out)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},
-        {"json", no_argument, NULL, OPTION_JSON},
-        {"quick", no_argument, NULL, OPTION_QUICK},
-        {"accepted", required_argument, NULL, OPTION_ACCEPTED},
-        {"master-key", required_argument, NULL, OPTION_MASTER},
-        {"without-key", no_argument, NULL, OPTION_KEYLESS},
-        {0}};
-    int option;
+    const struct option_row rows[] = {
+        {"json", &arguments->is_json, NULL},
+        {"quick", &arguments->is_quick, NULL},
+        {"accepted", NULL, &arguments->accepted_cstr},
+        {"master-key", NULL, &arguments->master_cstr},
+        {"without-key", &arguments->is_keyless, NULL},
+    };
 
-    *arguments = (struct arguments){.settings_cstr = DEFAULT_SETTINGS_PATH};
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        if (option == 'c') {
-            arguments->settings_cstr = optarg;
-        } else if (option == OPTION_JSON) {
-            arguments->is_json = true;
-        } else if (option == OPTION_QUICK) {
-            arguments->is_quick = true;
-        } else if (option == OPTION_ACCEPTED) {
-            arguments->accepted_cstr = optarg;
-        } else if (option == OPTION_MASTER) {
-            arguments->master_cstr = optarg;
-        } else if (option == OPTION_KEYLESS) {
-            arguments->is_keyless = true;
-        } else {
-            if (option == 'h')
-                (void)fputs(help_cstr, stdout);
-            *code_out = option == 'h' ? EXIT_SUCCESS : usage_error(argv[0], "unknown option");
-            return false;
-        }
-    }
+    *arguments = (struct arguments){0};
+    if (!options_take(argc, argv, help_cstr, &arguments->settings_cstr, rows, COUNT_OF(rows),
+                      code_out))
+        return false;
     if (argc - optind > 1) {
         *code_out = usage_error(argv[0], "'%s' is too much", argv[optind + 1]);
         return false;
