@@ -11,13 +11,13 @@
  * An `ask` is chosen by the asker, unique on its channel, and comes back in the answer. Times are
  * unix milliseconds. Addresses are "local@domain" with the domain in lower-case A-labels; "" is the
  * null sender. Text is UTF-8. Directions: S supervisor, M smtpd, K keeper, C courier, B scribe,
- * P portal, O office.
+ * P portal, O office, T scout.
  */
 #ifndef IPC_MESSAGES_H
 #define IPC_MESSAGES_H
 
 #include "base/secret.h"
-#include "policy/verdict.h"
+#include "policy/tls_table.h"
 #include "spool/content.h"
 
 /* One field after the other, aligned by hand. */
@@ -115,12 +115,15 @@
  * next_hop_internal  true: an own domain's next hop or a route (loop rules differ)
  * exclusive to secure mail: requirement.least >= PROOF_ENCRYPTED means never a byte of the message, its
  * MAIL FROM or RCPT TO included, before that level is proved on this connection.
+ * sts: enum sts_state, with the policy's id and its MX patterns, one a line (empty without a policy).
+ * ratcheted: the domain's hosts were seen with TLS again and again: its absence is no reason for clear text.
  */
 #define IPC_DELIVER_FIELDS(F, M) \
     F(M, NUMBER, job) F(M, NUMBER, message) F(M, BYTES, domain) F(M, BYTES, host) \
     F(M, NUMBER, port) F(M, BYTES, mail_from) F(M, BYTES, envid) F(M, NUMBER, ret) \
     F(M, FLAG, body_8bit) F(M, FLAG, smtputf8) F(M, SIGNED, accepted_ms) \
-    F(M, REQUIREMENT, requirement) F(M, BYTES, prefix) F(M, CONTENT, content) \
+    F(M, REQUIREMENT, requirement) F(M, NUMBER, sts) F(M, BYTES, sts_id) F(M, BYTES, sts_mx) \
+    F(M, FLAG, ratcheted) F(M, BYTES, prefix) F(M, CONTENT, content) \
     F(M, SECRET, data_key) F(M, BYTES, recipients)
 /*
  * C→K, exactly one per job: what happened. Evidence describes the connection that carried (or was
@@ -128,13 +131,72 @@
  * names in it, level reached, why it was not verified, `trail` = one line per host tried in words.
  * dsn: the host took over the duty of reports on success. [RFC 3461 §5.2.1]
  * unreached: no host of the domain could be reached at all, for a reason that may pass.
+ * row: of the decision table (doc/tls.md), 0 = nothing was decided. mx_proof: enum. policy: what proved the
+ * connection or was not met, in words ("TLSA 3 1 1 0a1b…", "MTA-STS 20260101: *.mail.example").
+ * lookups: what was asked of the DNS and how it was answered, a line each: "mx1.example TLSA: secure, 2".
+ * small_hello: only a small ClientHello got through. requiretls: it was demanded of the next hop and promised.
+ * tls_results: items ipc_tls_result, one for each host that TLS was tried with, for reports [RFC 8460].
  * results: items ipc_result, one per recipient of the job.
  */
 #define IPC_DELIVERED_FIELDS(F, M) \
     F(M, NUMBER, job) F(M, BYTES, mx) F(M, BYTES, mx_address) F(M, BYTES, tls) \
     F(M, BYTES, cipher) F(M, BYTES, certificate) F(M, BYTES, names) F(M, NUMBER, level) \
     F(M, BYTES, unverified_why) F(M, FLAG, reused) F(M, FLAG, dsn) F(M, FLAG, unreached) \
+    F(M, NUMBER, row) F(M, NUMBER, mx_proof) F(M, BYTES, policy) F(M, BYTES, lookups) \
+    F(M, FLAG, small_hello) F(M, FLAG, requiretls) F(M, BYTES, tls_results) \
     F(M, BYTES, trail) F(M, BYTES, results)
+/* Item. policy: enum tls_report_policy; result: enum tls_report_result; address: the host's; source: ours. */
+#define IPC_TLS_RESULT_FIELDS(F, M) \
+    F(M, NUMBER, policy) F(M, NUMBER, result) F(M, BYTES, mx) F(M, BYTES, address) \
+    F(M, BYTES, source) F(M, BYTES, detail)
+/* C→K: what is remembered of this host? Asked once before it is first connected to. */
+#define IPC_HOST_ASK_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, BYTES, host)
+/* K→C. ratcheted as in deliver, for the host; small_hello: begin with a small ClientHello. */
+#define IPC_HOST_KNOWN_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, FLAG, ratcheted) F(M, FLAG, small_hello)
+
+/* ---- keeper and scout ---- */
+
+/* K→T: has the domain an MTA-STS policy [RFC 8461 §3]? known_id: of the one we have, "" = none. */
+#define IPC_STS_FIND_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, BYTES, domain) F(M, BYTES, known_id)
+/*
+ * T→K. outcome: enum sts_outcome; id: as announced; ttl_s: of the record. With STS_OUTCOME_POLICY: mode (enum
+ * sts_state: NONE, TESTING or ENFORCE), max_age_s, mx patterns one a line, the policy's text. why: words otherwise.
+ */
+#define IPC_STS_FOUND_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, NUMBER, outcome) F(M, BYTES, id) F(M, NUMBER, ttl_s) \
+    F(M, NUMBER, mode) F(M, NUMBER, max_age_s) F(M, BYTES, mx) F(M, BYTES, text) \
+    F(M, BYTES, why)
+/* K→T: walk over every host of the domain as mail would, without mail. host, port: a fixed next hop, or "" and 0. */
+#define IPC_TLS_TEST_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, BYTES, domain) F(M, BYTES, host) F(M, NUMBER, port) \
+    F(M, NUMBER, sts) F(M, BYTES, sts_id) F(M, BYTES, sts_mx)
+/* T→K. ok false: there is nothing to say about hosts, why says why. mx_secure: the MX records are signed. */
+#define IPC_TLS_TESTED_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, FLAG, ok) F(M, FLAG, temporary) F(M, BYTES, why) \
+    F(M, FLAG, mx_secure) F(M, BYTES, lookups) F(M, BYTES, hosts)
+/* Item: one address of one host. level: enum proof_level reached; dane: enum dane_state; mx_proof: enum. */
+#define IPC_TESTED_HOST_FIELDS(F, M) \
+    F(M, NUMBER, preference) F(M, BYTES, mx) F(M, BYTES, address) F(M, FLAG, reached) \
+    F(M, FLAG, starttls) F(M, BYTES, tls) F(M, BYTES, cipher) F(M, BYTES, group) \
+    F(M, BYTES, certificate) F(M, BYTES, names) F(M, BYTES, issuer) F(M, SIGNED, not_after_s) \
+    F(M, FLAG, webpki) F(M, NUMBER, dane) F(M, BYTES, tlsa) F(M, NUMBER, mx_proof) \
+    F(M, NUMBER, level) F(M, FLAG, requiretls) F(M, FLAG, small_hello) F(M, NUMBER, row) \
+    F(M, BYTES, why)
+/* K→T: where does the domain want its TLS reports [RFC 8460 §3]? */
+#define IPC_RUA_FIND_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, BYTES, domain)
+/* T→K. ok false: the DNS could not be asked; uris: one a line, none = it wants none. */
+#define IPC_RUA_FOUND_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, FLAG, ok) F(M, BYTES, uris) F(M, BYTES, why)
+/* K→T: HTTPS POST of these bytes. */
+#define IPC_REPORT_POST_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, BYTES, url) F(M, BYTES, type) F(M, BYTES, content)
+/* T→K. temporary: worth another try. */
+#define IPC_REPORT_POSTED_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, FLAG, ok) F(M, FLAG, temporary) F(M, BYTES, why)
 /* Item. outcome: enum delivery_outcome; code 0 when no reply was had; reply = remote text, one line. */
 #define IPC_RESULT_FIELDS(F, M) \
     F(M, NUMBER, recipient) F(M, NUMBER, outcome) F(M, NUMBER, code) F(M, BYTES, enhanced) \
@@ -264,6 +326,16 @@
     ROW(ACCEPT_RESULT, accept_result) \
     ROW(DELIVER, deliver) \
     ROW(DELIVERED, delivered) \
+    ROW(HOST_ASK, host_ask) \
+    ROW(HOST_KNOWN, host_known) \
+    ROW(STS_FIND, sts_find) \
+    ROW(STS_FOUND, sts_found) \
+    ROW(TLS_TEST, tls_test) \
+    ROW(TLS_TESTED, tls_tested) \
+    ROW(RUA_FIND, rua_find) \
+    ROW(RUA_FOUND, rua_found) \
+    ROW(REPORT_POST, report_post) \
+    ROW(REPORT_POSTED, report_posted) \
     ROW(SIGN, sign) \
     ROW(SIGNATURE, signature) \
     ROW(MAKE_PORTAL_COPY, make_portal_copy) \
@@ -288,6 +360,8 @@
     /* items of lists */ \
     ROW(RECIPIENT, recipient) \
     ROW(RESULT, result) \
+    ROW(TLS_RESULT, tls_result) \
+    ROW(TESTED_HOST, tested_host) \
     ROW(FILE, file) \
     ROW(STAT, stat) \
     ROW(MEMBER, member)
@@ -301,6 +375,7 @@ enum ipc_role {
     ROLE_SCRIBE,
     ROLE_PORTAL,
     ROLE_OFFICE,
+    ROLE_SCOUT,
     ROLE_COUNT
 };
 
@@ -316,6 +391,16 @@ enum message_kind {
     KIND_DSN_DELAY,
     KIND_DSN_SUCCESS,
     KIND_COUNT
+};
+
+enum sts_outcome {
+    STS_OUTCOME_NONE,      /* no record, or none that counts */
+    STS_OUTCOME_SAME,      /* announced under the id that is known */
+    STS_OUTCOME_POLICY,    /* fetched */
+    STS_OUTCOME_UNFETCHED, /* announced, and cannot be had */
+    STS_OUTCOME_INVALID,   /* announced, had, and no policy */
+    STS_OUTCOME_UNKNOWN,   /* the DNS could not be asked */
+    STS_OUTCOME_COUNT
 };
 
 enum delivery_outcome {

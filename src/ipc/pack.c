@@ -61,7 +61,10 @@ static bool append_requirement(struct buffer *out, const struct tls_requirement 
            append_number(out, requirement->tls_1_3_only, 1) &&
            append_number(out, requirement->cleartext_allowed, 1) &&
            append_number(out, requirement->cleartext_after_ms, 4) &&
-           append_number(out, requirement->requiretls, 1);
+           append_number(out, requirement->requiretls, 1) &&
+           append_number(out, requirement->requiretls_relaxed, 1) &&
+           append_number(out, requirement->mx_proved, 1) &&
+           append_number(out, requirement->tls_not_required, 1);
 }
 
 static bool append_field(struct buffer *out, const struct field *field, const uint8_t *message)
@@ -175,7 +178,10 @@ static bool take_requirement(struct slice *rest, struct tls_requirement *require
     if (!take_number(rest, &least, 1) || least >= PROOF_COUNT ||
         !take_flag(rest, &requirement_out->tls_1_3_only) ||
         !take_flag(rest, &requirement_out->cleartext_allowed) ||
-        !take_number(rest, &after, 4) || !take_flag(rest, &requirement_out->requiretls))
+        !take_number(rest, &after, 4) || !take_flag(rest, &requirement_out->requiretls) ||
+        !take_flag(rest, &requirement_out->requiretls_relaxed) ||
+        !take_flag(rest, &requirement_out->mx_proved) ||
+        !take_flag(rest, &requirement_out->tls_not_required))
         return false;
     requirement_out->least = (enum proof_level)least;
     requirement_out->cleartext_after_ms = (uint32_t)after;

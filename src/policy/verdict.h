@@ -53,8 +53,12 @@ struct tls_requirement {
     bool tls_1_3_only;
     bool cleartext_allowed; /* false: even ordinary mail waits for TLS */
     uint32_t
-        cleartext_after_ms; /* age of the message before a failed handshake may end in clear */
-    bool requiretls;        /* the message asked for REQUIRETLS [RFC 8689] */
+        cleartext_after_ms;  /* age of the message before a failed handshake may end in clear */
+    bool requiretls;         /* the message asked for REQUIRETLS [RFC 8689] */
+    bool requiretls_relaxed; /* … but a next hop that does not offer it is enough if proved */
+    bool mx_proved;          /* the host's name must be proved, too: enum mx_proof above NONE */
+    bool
+        tls_not_required; /* TLS-Required: No: what recipients publish may be ignored [RFC 8689 §3] */
 };
 
 /* What is known of a recipient domain's TLS, from earlier connections. */

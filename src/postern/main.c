@@ -44,6 +44,7 @@ static int run_role(int argc, char **argv)
     static int (*const mains[ROLE_COUNT])(unsigned) = {
         [ROLE_KEEPER] = keeper_main, [ROLE_SMTPD] = smtpd_main,   [ROLE_COURIER] = courier_main,
         [ROLE_SCRIBE] = scribe_main, [ROLE_PORTAL] = portal_main, [ROLE_OFFICE] = office_main,
+        [ROLE_SCOUT] = scout_main,
     };
     enum ipc_role kind;
     uint64_t index;

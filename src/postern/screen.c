@@ -253,8 +253,8 @@ static void draw_role(struct view *view, const struct role_sum *sum)
 
 static void draw_roles(struct view *view)
 {
-    static const char *const order[] = {"supervisor", "keeper", "smtpd", "courier",
-                                        "scribe",     "portal", "office"};
+    static const char *const order[] = {"supervisor", "keeper", "smtpd",  "courier",
+                                        "scribe",     "portal", "office", "scout"};
     const json_t *roles = json_object_get(view->screen->now, "roles"), *role;
     size_t index;
 

@@ -130,7 +130,7 @@ static pid_t wait_for(const char *name_cstr, pid_t not_this)
     return 0;
 }
 
-static const char *const names[] = {"keeper", "scribe", "courier", "smtpd", "office"};
+static const char *const names[] = {"keeper", "scribe", "courier", "smtpd", "office", "scout"};
 
 static void test_restarts_the_dead(void **state)
 {

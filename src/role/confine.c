@@ -32,6 +32,8 @@ static const struct keep keeps[ROLE_COUNT] = {
     [ROLE_PORTAL] = {.queue = W,
                      .portal = R,
                      .denials = SANDBOX_NO_INTERNET | SANDBOX_NO_CONNECT | SANDBOX_ONLY_NEW},
+    [ROLE_SCOUT] = {.reads_public = true,
+                    .denials = SANDBOX_NO_ACCEPT | SANDBOX_NO_LOCAL | SANDBOX_ONLY_NEW},
     [ROLE_OFFICE] = {.denials = SANDBOX_NO_INTERNET | SANDBOX_NO_CONNECT | SANDBOX_NO_FILES},
 };
 

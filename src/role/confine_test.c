@@ -49,6 +49,7 @@ static const unsigned expected[ROLE_COUNT] = {
     [ROLE_SCRIBE] = READ_QUEUE | WRITE_QUEUE | READ_PORTAL | WRITE_PORTAL | LOCAL,
     [ROLE_PORTAL] = READ_PORTAL | WRITE_QUEUE | ACCEPT | LOCAL,
     [ROLE_OFFICE] = ACCEPT | LOCAL,
+    [ROLE_SCOUT] = INTERNET | CONNECT,
 };
 
 static char folder_cstr[] = "/tmp/postern-confine-XXXXXX";

@@ -32,7 +32,7 @@ static const struct row {
     [ROLE_SUPERVISOR] = {"supervisor", 0, 0}, [ROLE_KEEPER] = {"keeper", 0, 1},
     [ROLE_OFFICE] = {"office", 1, 1},         [ROLE_SMTPD] = {"smtpd", 2, 24},
     [ROLE_SCRIBE] = {"scribe", 26, 16},       [ROLE_PORTAL] = {"portal", 42, 8},
-    [ROLE_COURIER] = {"courier", 50, 14},
+    [ROLE_COURIER] = {"courier", 50, 14},     [ROLE_SCOUT] = {"scout", 0, 0},
 };
 
 const char *role_name(enum ipc_role kind)

@@ -78,6 +78,7 @@ int keeper_main(unsigned index);
 int smtpd_main(unsigned index);
 int courier_main(unsigned index);
 int scribe_main(unsigned index);
+int scout_main(unsigned index);
 int portal_main(unsigned index);
 int office_main(unsigned index);
 

@@ -7,7 +7,7 @@ import os
 import struct
 
 ROLE_BITS = {name: 1 << at for at, name in enumerate(
-    ('other', 'supervisor', 'keeper', 'smtpd', 'courier', 'scribe', 'portal', 'office'))}
+    ('other', 'supervisor', 'keeper', 'smtpd', 'courier', 'scribe', 'portal', 'office', 'scout'))}
 ROLE_NAMES = list(ROLE_BITS)
 CALL_BITS = {name: 1 << at for at, name in enumerate(
     ('open', 'open_any', 'read', 'write', 'sync', 'truncate', 'unlink', 'rename', 'mkdir', 'alloc', 'send', 'recv',

@@ -72,7 +72,7 @@ CASES = [
     ('disk', 'full', 'ENOSPC', 'fail'),
     ('disk', 'inodes', 'ENOSPC', 'fail'),
 ]
-ROLES = ('keeper', 'smtpd', 'courier', 'scribe', 'portal', 'office')
+ROLES = ('keeper', 'smtpd', 'courier', 'scribe', 'portal', 'office', 'scout')
 RARE = ('sync', 'push', 'open', 'truncate', 'unlink', 'fork', 'accept', 'connect', 'socket')  # calls of which there are few
 MAY_DIE = ('alloc', 'fork')  # without memory a role may end; its successor goes on
 

@@ -155,8 +155,8 @@ static void *map_file(const char *path_cstr, size_t bytes, bool is_new)
 
 static enum shim_role role_of(int argc, char **argv)
 {
-    static const char *const names[] = {"keeper", "smtpd",  "courier",
-                                        "scribe", "portal", "office"};
+    static const char *const names[] = {"keeper", "smtpd",  "courier", "scribe",
+                                        "portal", "office", "scout"};
 
     if (argc >= 2 && strcmp(argv[1], "serve") == 0)
         return SHIM_SUPERVISOR;

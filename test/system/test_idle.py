@@ -25,7 +25,7 @@ def memory(server):
             kib = int(re.search(r'^Pss:\s+(\d+)', file.read(), re.M).group(1))
         with open(f'/proc/{pid}/cmdline', 'rb') as file:
             role = role or next(word for word in re.split(r'\W+', file.read().decode()) if word in
-                                ('keeper', 'smtpd', 'courier', 'scribe', 'portal', 'office'))
+                                ('keeper', 'smtpd', 'courier', 'scribe', 'portal', 'office', 'scout'))
         found[role] = found.get(role, 0) + kib
     return found
 

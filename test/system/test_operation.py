@@ -89,7 +89,7 @@ def test_metrics_are_what_was_sent(world, watched):
     assert now['postern_courier_tls_handshakes_total{version="1.3",resumed="no"}'] >= 1
     assert now['postern_keeper_batch_tasks_count'] > 0
     assert now['postern_ready'] == 1
-    for role in ('supervisor', 'keeper', 'smtpd', 'courier', 'scribe', 'portal', 'office'):
+    for role in ('supervisor', 'keeper', 'smtpd', 'courier', 'scribe', 'portal', 'office', 'scout'):
         where = f'{{role="{role}",index="0"}}'
         assert now['postern_process_resident_memory_bytes' + where] > 1e6, role
         assert now['postern_process_open_fds' + where] > 3, role
@@ -222,7 +222,7 @@ def test_status(world, house):
     assert status['messages'] == 1 and status['queue'] == 1 and status['held'] == 0
     assert status['serves'] and 'why' not in status
     roles = {role['role']: role for role in status['roles']}
-    for role in ('keeper', 'smtpd', 'courier', 'scribe', 'portal', 'office'):
+    for role in ('keeper', 'smtpd', 'courier', 'scribe', 'portal', 'office', 'scout'):
         assert roles[role]['pid'] in server.pids(role) and roles[role]['restarts'] == 0
     assert roles['supervisor']['pid'] == server.process.pid
     server.control('queue', 'hold', 'bad.test')

@@ -19,7 +19,7 @@ BUILD = os.path.abspath(os.environ.get('POSTERN_BUILD') or os.path.join(TOP, 'bu
 PROGRAM = os.path.join(BUILD, 'postern')
 SANITIZED = 'asan' in os.path.basename(BUILD)
 PASSWORD = 'correct horse battery'
-ROLES = ('keeper', 'smtpd', 'courier', 'scribe', 'portal', 'office')
+ROLES = ('keeper', 'smtpd', 'courier', 'scribe', 'portal', 'office', 'scout')
 
 
 class Raw(str):
