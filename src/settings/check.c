@@ -2,6 +2,7 @@
 #include "settings/check.h"
 
 #include "base/map.h"
+#include "settings/check_inbound.h"
 #include "settings/values.h"
 
 #include <stdio.h>
@@ -302,7 +303,8 @@ static void check_top(struct checking *c)
 void settings_check(struct settings *settings, struct cfg_t *tree,
                     struct settings_mistake *mistake)
 {
-    static const char *const kinds[] = {"listener", "account", "domain", "user", "route"};
+    static const char *const kinds[] = {"listener", "account", "domain",
+                                        "user",     "route",   "lockdown"};
     struct checking c = {settings, tree, mistake};
 
     for (size_t i = 0; i < COUNT_OF(kinds); i++)
@@ -319,4 +321,5 @@ void settings_check(struct settings *settings, struct cfg_t *tree,
         check_user(&c, settings_tree_section(tree, "user", i), &settings->users[i]);
     for (size_t i = 0; i < settings->route_count; i++)
         check_route(&c, settings_tree_section(tree, "route", i), &settings->routes[i]);
+    settings_check_inbound(settings, tree, mistake);
 }

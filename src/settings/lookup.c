@@ -68,6 +68,42 @@ const struct settings_recipient *settings_recipient_find(const struct settings_a
     return by_domain;
 }
 
+bool settings_pattern_matches(const char *pattern_cstr, struct slice name)
+{
+    struct slice pattern = slice_from_cstr(pattern_cstr);
+
+    if (!slice_starts_with(pattern, S("*.")))
+        return slice_equal_nocase(pattern, name);
+    pattern = slice_from(pattern, 1);
+    return name.len > pattern.len && slice_ends_with_nocase(name, pattern);
+}
+
+static bool fingerprint_equal(struct slice text, const uint8_t sha256[32])
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t at = 0;
+
+    for (size_t i = 0; i < text.len && at < 64; i++) {
+        if (text.at[i] == ':')
+            continue;
+        if (byte_lower(text.at[i]) !=
+            (uint8_t)digits[at % 2 == 0 ? sha256[at / 2] >> 4 : sha256[at / 2] & 15])
+            return false;
+        at++;
+    }
+    return at == 64;
+}
+
+bool settings_fingerprint_listed(const char *const *fingerprints, size_t count,
+                                 const uint8_t sha256[32])
+{
+    for (size_t i = 0; i < count; i++) {
+        if (fingerprint_equal(slice_from_cstr(fingerprints[i]), sha256))
+            return true;
+    }
+    return false;
+}
+
 static bool is_inside(const struct settings_network *network, const uint8_t address[16])
 {
     size_t whole = network->prefix_bits / 8;
@@ -79,8 +115,8 @@ static bool is_inside(const struct settings_network *network, const uint8_t addr
            ((network->address[whole] ^ address[whole]) & (0xff00U >> rest) & 0xffU) == 0;
 }
 
-const struct settings_account *settings_relay_account(const struct settings *settings,
-                                                      const struct sockaddr *client)
+bool settings_network_holds(const struct settings_network *networks, size_t count,
+                            const struct sockaddr *client)
 {
     uint8_t address[16] = {0};
 
@@ -90,15 +126,24 @@ const struct settings_account *settings_relay_account(const struct settings *set
     } else if (client->sa_family == AF_INET6) {
         memcpy(address, &((const struct sockaddr_in6 *)(const void *)client)->sin6_addr, 16);
     } else {
-        return NULL;
+        return false;
     }
+    for (size_t i = 0; i < count; i++) {
+        if (is_inside(&networks[i], address))
+            return true;
+    }
+    return false;
+}
+
+const struct settings_account *settings_relay_account(const struct settings *settings,
+                                                      const struct sockaddr *client)
+{
     for (size_t i = 0; i < settings->account_count; i++) {
         const struct settings_account *account = &settings->accounts[i];
 
-        for (size_t j = 0; j < account->relay_network_count; j++) {
-            if (is_inside(&account->relay_networks[j], address))
-                return account;
-        }
+        if (settings_network_holds(account->relay_networks, account->relay_network_count,
+                                   client))
+            return account;
     }
     return NULL;
 }

@@ -130,6 +130,29 @@ struct settings_route {
     uint16_t port;
 };
 
+enum settings_tls { SETTINGS_TLS_1_2, SETTINGS_TLS_1_3 };
+
+/*
+ * Who may send to an mx listener over TLS only. Senders and hosts are domains; "*.x.test" is every name below
+ * x.test. A host is known by the name it gives in EHLO: whoever lies about it is held to more, never to less.
+ */
+struct settings_lockdown {
+    const char *name_cstr;
+    const char *const *senders; /* domains in MAIL FROM */
+    size_t sender_count;
+    struct settings_network *networks;
+    size_t network_count;
+    const char *const *hosts;
+    size_t host_count;
+    enum settings_tls least_tls;
+    bool client_certificate; /* only with one that is verified or listed here */
+    const char *const
+        *certificate_names; /* of which a verified one must have one; none = any */
+    size_t certificate_name_count;
+    const char *const *fingerprints; /* SHA-256, hexadecimal: these need no authority */
+    size_t fingerprint_count;
+};
+
 struct settings_limits {
     uint64_t message_bytes;       /* default 50 MiB */
     uint32_t header_bytes;        /* default 256 KiB */
@@ -222,6 +245,8 @@ struct settings {
     size_t user_count;
     struct settings_route *routes;
     size_t route_count;
+    struct settings_lockdown *lockdowns;
+    size_t lockdown_count;
 };
 
 /*
@@ -264,6 +289,14 @@ const struct settings_route *settings_route_find(const struct settings *settings
 /* The override for an address: full address first, then its domain; NULL = none. */
 const struct settings_recipient *settings_recipient_find(const struct settings_account *account,
                                                          struct slice address);
+/* Is `name` this domain, or below it when the pattern begins with "*."? */
+bool settings_pattern_matches(const char *pattern_cstr, struct slice name);
+/* Is this SHA-256 one of the fingerprints? */
+bool settings_fingerprint_listed(const char *const *fingerprints, size_t count,
+                                 const uint8_t sha256[32]);
+/* Is the client's address inside one of the networks? */
+bool settings_network_holds(const struct settings_network *networks, size_t count,
+                            const struct sockaddr *client);
 /* The account whose relay networks hold this client address (IPv4 or IPv6); NULL = none. */
 const struct settings_account *settings_relay_account(const struct settings *settings,
                                                       const struct sockaddr *client);

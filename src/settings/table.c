@@ -16,6 +16,7 @@ static const char *const format_words[] = {"json", "text", NULL};
 static const char *const listener_words[] = {"submission", "submissions", "mx", NULL};
 static const char *const mode_words[] = {"inherit", "none", "opportunistic", "forced", "exclusive", "try", NULL};
 static const char *const level_words[] = {"none", "encrypted", "verified", "dane", NULL};
+static const char *const tls_words[] = {"1.2", "1.3", NULL};
 static const char *const proof_words[] = {"code", "answer", "link", NULL};
 
 #define AT(field) offsetof(struct STRUCT, field)
@@ -95,6 +96,18 @@ static const struct settings_row user_rows[] = {
 static const struct settings_row route_rows[] = {
     {"host", VALUE_TEXT, AT(host_cstr), 0, NULL, 0, 0, NULL},
     {"port", VALUE_PORT, AT(port),      0, "25", 0, 0, NULL},
+};
+#undef STRUCT
+
+#define STRUCT settings_lockdown
+static const struct settings_row lockdown_rows[] = {
+    {"senders",            VALUE_TEXTS,    AT(senders),            AT(sender_count),           "",    0, 0, NULL},
+    {"networks",           VALUE_NETWORKS, AT(networks),           AT(network_count),          "",    0, 0, NULL},
+    {"hosts",              VALUE_TEXTS,    AT(hosts),              AT(host_count),             "",    0, 0, NULL},
+    {"least_tls",          VALUE_WORD,     AT(least_tls),          0,                          "1.2", 0, 0, tls_words},
+    {"client_certificate", VALUE_FLAG,     AT(client_certificate), 0,                          "no",  0, 0, NULL},
+    {"certificate_names",  VALUE_TEXTS,    AT(certificate_names),  AT(certificate_name_count), "",    0, 0, NULL},
+    {"fingerprints",       VALUE_TEXTS,    AT(fingerprints),       AT(fingerprint_count),      "",    0, 0, NULL},
 };
 #undef STRUCT
 
@@ -189,6 +202,8 @@ static const struct settings_section root_inner[] = {
      offsetof(struct settings_user, name_cstr), VALUE_TEXT, ROWS(user_rows), NULL, 0},
     {"route", true, AT(routes), AT(route_count), sizeof(struct settings_route),
      offsetof(struct settings_route, domain_cstr), VALUE_TEXT, ROWS(route_rows), NULL, 0},
+    {"lockdown", true, AT(lockdowns), AT(lockdown_count), sizeof(struct settings_lockdown),
+     offsetof(struct settings_lockdown, name_cstr), VALUE_TEXT, ROWS(lockdown_rows), NULL, 0},
     {"limits", false, AT(limits), 0, sizeof(struct settings_limits), 0, VALUE_TEXT, ROWS(limits_rows), NULL, 0},
     {"delivery", false, AT(delivery), 0, sizeof(struct settings_delivery), 0, VALUE_TEXT, ROWS(delivery_rows), NULL, 0},
     {"resolver", false, AT(resolver), 0, sizeof(struct settings_resolver), 0, VALUE_TEXT, ROWS(resolver_rows), NULL, 0},

@@ -9,6 +9,8 @@ enum {
     DOMAIN_MAX_BYTES = 253,
     LABEL_MAX_BYTES = 63,
     MAPPED_BITS = 96, /* ::ffff:0:0/96 */
+    FINGERPRINT_TEXT = 64,
+    FINGERPRINT_COLON_TEXT = 95,
 };
 
 struct unit {
@@ -278,6 +280,29 @@ bool value_is_argon2id(struct slice text)
     return is_cost(slice_cut(&costs, ','), 'm', 8, UINT64_C(1) << 20) &&
            is_cost(slice_cut(&costs, ','), 't', 1, 16) && is_cost(costs, 'p', 1, 16) &&
            is_base64_text(slice_cut(&text, '$'), 11) && is_base64_text(text, 22);
+}
+
+static bool is_hex(uint8_t byte)
+{
+    return byte_is_digit(byte) || (byte_lower(byte) >= 'a' && byte_lower(byte) <= 'f');
+}
+
+bool value_is_fingerprint(struct slice text)
+{
+    bool has_colons = text.len == FINGERPRINT_COLON_TEXT;
+
+    if (!has_colons && text.len != FINGERPRINT_TEXT)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (has_colons && i % 3 == 2 ? text.at[i] != ':' : !is_hex(text.at[i]))
+            return false;
+    }
+    return true;
+}
+
+bool value_is_domain_pattern(struct slice text)
+{
+    return value_is_domain(slice_starts_with(text, S("*.")) ? slice_from(text, 2) : text);
 }
 
 bool value_is_origin(struct slice text)

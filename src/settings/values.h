@@ -29,6 +29,10 @@ MUST_CHECK bool value_host_port_parse(struct slice text, struct slice *host_out,
                                       uint16_t *port_out);
 /* Has this the form that libargon2 writes, with a cost that the server is willing to pay? */
 bool value_is_argon2id(struct slice text);
+/* A SHA-256 in hexadecimal, colons between the bytes or none; any case. */
+bool value_is_fingerprint(struct slice text);
+/* A domain name, or "*." and one: every name below it. */
+bool value_is_domain_pattern(struct slice text);
 /* https://host[:port], nothing behind it. */
 bool value_is_origin(struct slice text);
 

@@ -2,8 +2,10 @@
 /* MAIL and RCPT: who sends what to whom, and whether they may. */
 #include "smtpd/session.h"
 
+#include "base/log.h"
 #include "ipc/pack.h"
 #include "net/idn.h"
+#include "smtpd/lockdown.h"
 #include "smtpd/sender_rules.h"
 
 #include <stdlib.h>
@@ -97,6 +99,32 @@ static bool sender_parse(struct session *session, struct slice args, struct smtp
     return true;
 }
 
+/* Who is listed is heard over TLS only. Submission needs it anyway. */
+static bool is_locked_down(struct session *session, const struct smtp_path *path,
+                           struct err *err)
+{
+    const struct settings_lockdown *list;
+    struct tls_evidence evidence;
+    struct lockdown_facts facts = {
+        .sender_domain =
+            path->has_domain && !path->is_null ? smtp_path_domain(path) : slice_of("", 0),
+        .helo = slice_from_cstr(session->helo_cstr),
+        .peer = connection_peer(session->connection),
+    };
+
+    if (session->kind != LISTENER_MX || session->settings->lockdown_count == 0)
+        return false;
+    if (connection_is_tls(session->connection)) {
+        connection_evidence(session->connection, &evidence);
+        facts.tls = &evidence;
+    }
+    if (lockdown_check(session->settings, &facts, &list, err))
+        return false;
+    LOG(LOG_INFO, "smtpd.locked_down", log_id("session", session->id),
+        log_cstr("list", list->name_cstr), log_cstr("why", err->text_cstr));
+    return true;
+}
+
 void on_mail(struct session *session, struct slice args)
 {
     struct smtp_path path;
@@ -104,7 +132,8 @@ void on_mail(struct session *session, struct slice args)
     struct err err = {0};
     bool fits;
 
-    if (!sender_parse(session, args, &path, &params, &err)) {
+    if (!sender_parse(session, args, &path, &params, &err) ||
+        is_locked_down(session, &path, &err)) {
         session_reply_err(session, &err);
         return;
     }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real Postfix that receives: its own configuration, queue and log, on one loopback address.
 
-Takes mail for every domain into one maildir. `postfix -c FOLDER` starts and stops it; Debian's own
+Takes mail for every domain into one maildir, unless lines of main.cf (`more`) say otherwise. `postfix -c FOLDER` starts and stops it; Debian's own
 instance is not touched.
 """
 import email
@@ -73,7 +73,7 @@ smtpd_tls_received_header = yes
 
 
 class Postfix:
-    def __init__(self, folder, address, port, name, certificate, key, level='may'):
+    def __init__(self, folder, address, port, name, certificate, key, level='may', more=''):
         self.folder, self.address, self.port, self.name = folder, address, port, name
         self.config = os.path.join(folder, 'etc')
         self.log = os.path.join(folder, 'log')
@@ -86,7 +86,7 @@ class Postfix:
         os.chown(os.path.join(folder, 'data'), owner.pw_uid, owner.pw_gid)
         values = dict(folder=folder, address=address, port=port, name=name, uid=who.pw_uid,
                       gid=who.pw_gid, certificate=certificate, key=key, level=level)
-        for file, text in (('main.cf', MAIN), ('master.cf', MASTER)):
+        for file, text in (('main.cf', MAIN + more), ('master.cf', MASTER)):
             with open(os.path.join(self.config, file), 'w', encoding='ascii') as out:
                 out.write(text.format(**values))
         self._postfix('start')
