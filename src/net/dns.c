@@ -191,46 +191,68 @@ static bool take_address(struct slice packet, const struct record *record,
     return true;
 }
 
+/* The next record of this type and owner. DONE: here it is. WAIT: there are no more. */
+static enum progress next_record(struct reader *reader, unsigned *left, unsigned type,
+                                 const char *owner_cstr, struct record *record)
+{
+    while (*left > 0) {
+        (*left)--;
+        if (!read_record(reader, record))
+            return PROGRESS_FAIL;
+        if (record->type == type && record->class == CLASS_IN &&
+            strcmp(record->owner_cstr, owner_cstr) == 0)
+            return PROGRESS_DONE;
+    }
+    return PROGRESS_WAIT;
+}
+
 /* Follow one CNAME from answer->canonical_cstr. DONE: followed. WAIT: there is none. */
 static enum progress follow_alias(struct reader reader, unsigned count,
                                   struct dns_answer *answer)
 {
     struct record record;
+    struct reader data;
+    enum progress got =
+        next_record(&reader, &count, DNS_TYPE_CNAME, answer->canonical_cstr, &record);
 
-    for (unsigned i = 0; i < count; i++) {
-        struct reader data;
+    if (got != PROGRESS_DONE)
+        return got;
+    data = (struct reader){slice_head(reader.packet, record.data_at + record.data_len),
+                           record.data_at};
+    if (!read_name(&data, answer->canonical_cstr))
+        return PROGRESS_FAIL;
+    lower_ttl(answer, record.ttl_s);
+    return PROGRESS_DONE;
+}
 
-        if (!read_record(&reader, &record))
-            return PROGRESS_FAIL;
-        if (record.type != DNS_TYPE_CNAME || record.class != CLASS_IN ||
-            strcmp(record.owner_cstr, answer->canonical_cstr) != 0)
-            continue;
-        data = (struct reader){slice_head(reader.packet, record.data_at + record.data_len),
-                               record.data_at};
-        if (!read_name(&data, answer->canonical_cstr))
-            return PROGRESS_FAIL;
-        lower_ttl(answer, record.ttl_s);
-        return PROGRESS_DONE;
+static bool take_record(struct slice packet, const struct record *record,
+                        struct dns_answer *answer)
+{
+    switch (record->type) {
+    case DNS_TYPE_MX:
+        return take_mx(packet, record, answer);
+    case DNS_TYPE_A:
+    case DNS_TYPE_AAAA:
+        return take_address(packet, record, answer);
+    default: /* TLSA, TXT: dns_tlsa_parse, dns_texts_parse */
+        answer->record_count++;
+        return true;
     }
-    return PROGRESS_WAIT;
 }
 
 static bool take_records(struct reader reader, unsigned count, unsigned type,
                          struct dns_answer *answer)
 {
     struct record record;
+    enum progress got;
 
-    for (unsigned i = 0; i < count; i++) {
-        if (!read_record(&reader, &record))
-            return false;
-        if (record.type != type || record.class != CLASS_IN ||
-            strcmp(record.owner_cstr, answer->canonical_cstr) != 0)
-            continue;
+    while ((got = next_record(&reader, &count, type, answer->canonical_cstr, &record)) ==
+           PROGRESS_DONE) {
         lower_ttl(answer, record.ttl_s);
-        if (!(type == DNS_TYPE_MX ? take_mx : take_address)(reader.packet, &record, answer))
+        if (!take_record(reader.packet, &record, answer))
             return false;
     }
-    return true;
+    return got == PROGRESS_WAIT;
 }
 
 /* Header and question. On true the reader stands at the first answer record. */
@@ -258,9 +280,10 @@ bool dns_answer_parse(struct slice packet, const char *name_cstr, unsigned type,
 {
     struct reader reader = {packet, 0};
     enum progress got = PROGRESS_DONE;
-    unsigned count;
+    unsigned count, aliases = 0;
 
-    must(type == DNS_TYPE_A || type == DNS_TYPE_AAAA || type == DNS_TYPE_MX);
+    must(type == DNS_TYPE_A || type == DNS_TYPE_AAAA || type == DNS_TYPE_MX ||
+         type == DNS_TYPE_CNAME || type == DNS_TYPE_TLSA || type == DNS_TYPE_TXT);
     memset(answer_out, 0, sizeof *answer_out);
     answer_out->ttl_s = DNS_TTL_MAX_S;
     if (!slice_to_cstr(slice_from_cstr(name_cstr), answer_out->canonical_cstr, DNS_NAME_SIZE))
@@ -271,14 +294,92 @@ bool dns_answer_parse(struct slice packet, const char *name_cstr, unsigned type,
         if (i > DNS_CHAIN_MAX)
             return FAIL(err, ERR_PEER, "more than %d aliases in a row", DNS_CHAIN_MAX);
         got = follow_alias(reader, count, answer_out);
+        aliases += got == PROGRESS_DONE;
     }
-    if (got == PROGRESS_FAIL || !take_records(reader, count, type, answer_out))
+    /* Asked for an alias itself: the records are the chain. */
+    if (got != PROGRESS_FAIL && type == DNS_TYPE_CNAME)
+        answer_out->record_count = aliases;
+    else if (got == PROGRESS_FAIL || !take_records(reader, count, type, answer_out))
         return FAIL(err, ERR_PEER, "malformed record in a DNS answer");
     answer_out->is_null_mx =
         answer_out->is_null_mx && answer_out->mx_count == 0 && answer_out->unusable == 1;
-    if (answer_out->mx_count == 0 && answer_out->address_count == 0)
+    if (answer_out->mx_count + answer_out->address_count + answer_out->record_count == 0)
         lower_ttl(answer_out, DNS_TTL_NEGATIVE_S);
     return true;
+}
+
+/* ---- TLSA and TXT: a second walk over a packet that was read before ---- */
+
+bool dns_tlsa_parse(struct slice packet, const struct dns_answer *answer,
+                    struct tlsa_set *set_out, struct err *err)
+{
+    struct reader reader = {packet, 0};
+    struct record record;
+    unsigned rcode, left;
+    enum progress got;
+
+    memset(set_out, 0, sizeof *set_out);
+    if (!read_head(&reader, &rcode, &left))
+        return FAIL(err, ERR_PEER, "malformed DNS answer");
+    while ((got = next_record(&reader, &left, DNS_TYPE_TLSA, answer->canonical_cstr,
+                              &record)) == PROGRESS_DONE)
+        if (!tlsa_set_add(set_out, slice_of(packet.at + record.data_at, record.data_len)))
+            return FAIL(err, ERR_PEER, "the TLSA records are too many or too long");
+    return got == PROGRESS_WAIT || FAIL(err, ERR_PEER, "malformed record in a DNS answer");
+}
+
+struct slice dns_text(const struct dns_texts *texts, size_t index)
+{
+    must(index < texts->count);
+    return slice_of(texts->bytes + texts->texts[index].at, texts->texts[index].len);
+}
+
+/* The strings of one record behind each other. False: they do not fill the record. */
+static bool take_text(struct slice data, struct dns_texts *texts)
+{
+    size_t room = DNS_TEXTS_BYTES - texts->used_bytes, len = 0;
+    uint8_t *to = texts->bytes + texts->used_bytes;
+    bool fits = texts->count < DNS_TEXTS_MAX;
+
+    if (room > DNS_TEXT_MAX_BYTES)
+        room = DNS_TEXT_MAX_BYTES;
+    for (size_t at = 0; at < data.len; at += 1 + (size_t)data.at[at]) {
+        size_t part = data.at[at];
+
+        if (part > data.len - at - 1)
+            return false;
+        fits = fits && part <= room - len;
+        if (!fits)
+            continue;
+        memcpy(to + len, data.at + at + 1, part);
+        len += part;
+    }
+    if (!fits) {
+        texts->left_out++;
+        return true;
+    }
+    texts->texts[texts->count].at = (uint16_t)texts->used_bytes;
+    texts->texts[texts->count++].len = (uint16_t)len;
+    texts->used_bytes += len;
+    return true;
+}
+
+bool dns_texts_parse(struct slice packet, const struct dns_answer *answer,
+                     struct dns_texts *texts_out, struct err *err)
+{
+    struct reader reader = {packet, 0};
+    struct record record;
+    unsigned rcode, left;
+    enum progress got;
+
+    memset(texts_out, 0, sizeof *texts_out);
+    if (!read_head(&reader, &rcode, &left))
+        return FAIL(err, ERR_PEER, "malformed DNS answer");
+    while ((got = next_record(&reader, &left, DNS_TYPE_TXT, answer->canonical_cstr, &record)) ==
+           PROGRESS_DONE)
+        if (!take_text(slice_of(packet.at + record.data_at, record.data_len), texts_out))
+            return FAIL(err, ERR_PEER, "a TXT record is malformed");
+    return got == PROGRESS_WAIT || FAIL(err, ERR_PEER, "malformed record in a DNS answer");
 }
 
 size_t dns_mx_arrange(struct dns_mx *mx, size_t count, const char *own_host_cstr,

@@ -9,13 +9,15 @@
 #define NET_DNS_H
 
 #include "base/err.h"
-#include "base/slice.h"
+#include "crypto/tlsa.h"
 
 enum {
     DNS_TYPE_A = 1,
     DNS_TYPE_CNAME = 5,
     DNS_TYPE_MX = 15,
+    DNS_TYPE_TXT = 16,
     DNS_TYPE_AAAA = 28,
+    DNS_TYPE_TLSA = 52,
 };
 
 enum {
@@ -26,6 +28,9 @@ enum {
     DNS_RECORDS_MAX = 512, /* looked at in one packet */
     DNS_TTL_MAX_S = 86400,
     DNS_TTL_NEGATIVE_S = 60,
+    DNS_TEXTS_MAX = 64,        /* TXT records kept of one name */
+    DNS_TEXT_MAX_BYTES = 4096, /* of one of them */
+    DNS_TEXTS_BYTES = 16384,   /* of all */
 };
 
 enum { DNS_RCODE_OK = 0, DNS_RCODE_SERVFAIL = 2, DNS_RCODE_NO_DOMAIN = 3 };
@@ -40,6 +45,18 @@ struct dns_address {
     uint8_t bytes[16]; /* network order; IPv4 in the first four */
 };
 
+/* TXT records, the strings of each joined without anything between [RFC 7208 §3.3]. Holds its own bytes. */
+struct dns_texts {
+    size_t count, used_bytes;
+    size_t left_out; /* longer, or more, than there is room for */
+    struct {
+        uint16_t at, len;
+    } texts[DNS_TEXTS_MAX];
+    uint8_t bytes[DNS_TEXTS_BYTES];
+};
+/* A view into it. Any bytes: made by strangers. */
+struct slice dns_text(const struct dns_texts *texts, size_t index);
+
 /* The answer to one question. Which list is filled depends on the type that was asked. */
 struct dns_answer {
     unsigned rcode;
@@ -52,14 +69,24 @@ struct dns_answer {
     struct dns_mx mx[DNS_MX_MAX]; /* the best ones, best first, when there were more */
     size_t address_count;
     struct dns_address addresses[DNS_ADDRESSES_MAX];
+    size_t
+        record_count; /* TLSA and TXT: how many there are at canonical_cstr; see below. CNAME: how long the chain is */
 };
 
 /*
- * Read a packet. name_cstr: what was asked, lower case, no dot at the end; type: A, AAAA or MX.
+ * Read a packet. name_cstr: what was asked, lower case, no dot at the end; type: A, AAAA, MX, CNAME, TLSA or TXT.
  * ERR_PEER: not a well-formed answer. Other types and other names in the answer are passed over.
  */
 MUST_CHECK bool dns_answer_parse(struct slice packet, const char *name_cstr, unsigned type,
                                  struct dns_answer *answer_out, struct err *err);
+/*
+ * The records themselves, of a packet that was read as `answer`. ERR_PEER: more TLSA records, or longer ones, than a set
+ * holds (a part of the set must not be taken for the whole); a TXT record whose strings do not fill it.
+ */
+MUST_CHECK bool dns_tlsa_parse(struct slice packet, const struct dns_answer *answer,
+                               struct tlsa_set *set_out, struct err *err);
+MUST_CHECK bool dns_texts_parse(struct slice packet, const struct dns_answer *answer,
+                                struct dns_texts *texts_out, struct err *err);
 
 /* Letters, digits, - and _ in labels of 1..63, 1..253 in all, not all digits in the last label. */
 bool dns_is_host_name(struct slice name);

@@ -306,6 +306,121 @@ static void test_our_own_host_ends_the_list(void **state)
     assert_int_equal(dns_mx_arrange(only, 1, "US", 1), 0);
 }
 
+static void put_bytes(struct buffer *out, const char *owner_cstr, unsigned type,
+                      struct slice bytes)
+{
+    struct buffer data;
+
+    buffer_init(&data, 65536);
+    put(&data, bytes.at, bytes.len);
+    put_record(out, owner_cstr, type, 90, &data);
+    buffer_deinit(&data);
+}
+
+static struct tlsa_set tlsa;
+static struct dns_texts texts;
+
+static bool parse_records(struct buffer *packet, unsigned type, struct dns_answer *answer)
+{
+    struct slice view = buffer_view(packet);
+    uint8_t *exact = malloc(view.len);
+    struct err err;
+    bool ok;
+
+    memcpy(exact, view.at, view.len);
+    view.at = exact;
+    assert_true(dns_answer_parse(view, "a.test", type, answer, &err));
+    ok = type == DNS_TYPE_TLSA ? dns_tlsa_parse(view, answer, &tlsa, &err)
+                               : dns_texts_parse(view, answer, &texts, &err);
+    assert_true(ok || err.class == ERR_PEER);
+    free(exact);
+    buffer_deinit(packet);
+    return ok;
+}
+
+static void test_tlsa_records(void **state)
+{
+    static const uint8_t good[35] = {3, 1, 1, 0xaa};
+    static uint8_t big[20000] = {3, 1};
+    struct dns_answer answer;
+    struct buffer packet;
+
+    (void)state;
+    begin(&packet, 0, "a.test", DNS_TYPE_TLSA, 5);
+    put_alias(&packet, "a.test", "b.test");
+    put_bytes(&packet, "a.test", DNS_TYPE_TLSA, S("\3\1\1of another owner"));
+    put_bytes(&packet, "b.test", DNS_TYPE_TLSA, S("\3"));
+    put_bytes(&packet, "b.test", DNS_TYPE_TLSA, slice_of(good, sizeof good));
+    put_bytes(&packet, "b.test", DNS_TYPE_TXT, S("\1x"));
+    assert_true(parse_records(&packet, DNS_TYPE_TLSA, &answer));
+    assert_string_equal(answer.canonical_cstr, "b.test");
+    assert_int_equal(answer.record_count, 2);
+    assert_int_equal(answer.ttl_s, 60);
+    assert_int_equal(tlsa.count, 2);
+    assert_int_equal(tlsa.usable_count, 1);
+    assert_false(tlsa.records[0].is_usable);
+    assert_int_equal(tlsa_data(&tlsa, &tlsa.records[1]).at[0], 0xaa);
+    /* A part of a set is refused: the part that is missing may be the one that matters. */
+    begin(&packet, 0, "a.test", DNS_TYPE_TLSA, TLSA_MAX + 1);
+    for (int i = 0; i < TLSA_MAX + 1; i++)
+        put_bytes(&packet, "a.test", DNS_TYPE_TLSA, slice_of(good, sizeof good));
+    assert_false(parse_records(&packet, DNS_TYPE_TLSA, &answer));
+    begin(&packet, 0, "a.test", DNS_TYPE_TLSA, 1);
+    put_bytes(&packet, "a.test", DNS_TYPE_TLSA, slice_of(big, sizeof big));
+    assert_false(parse_records(&packet, DNS_TYPE_TLSA, &answer));
+}
+
+static void test_text_records(void **state)
+{
+    static uint8_t big[5 * 1021];
+    struct dns_answer answer;
+    struct buffer packet;
+
+    (void)state;
+    begin(&packet, 0, "a.test", DNS_TYPE_TXT, 4);
+    put_bytes(&packet, "a.test", DNS_TYPE_TXT, S("\3abc\0\2de"));
+    put_bytes(&packet, "a.test", DNS_TYPE_TXT, S("\0"));
+    put_bytes(&packet, "b.test", DNS_TYPE_TXT, S("\1b"));
+    put_bytes(&packet, "a.test", DNS_TYPE_TXT, S("\4\0\377\n "));
+    assert_true(parse_records(&packet, DNS_TYPE_TXT, &answer));
+    assert_int_equal(texts.count, 3);
+    assert_true(slice_equal(dns_text(&texts, 0), S("abcde")));
+    assert_int_equal(dns_text(&texts, 1).len, 0);
+    assert_true(slice_equal(dns_text(&texts, 2), S("\0\377\n ")));
+    assert_int_equal(texts.left_out, 0);
+    /* Strings that end behind the record. */
+    begin(&packet, 0, "a.test", DNS_TYPE_TXT, 1);
+    put_bytes(&packet, "a.test", DNS_TYPE_TXT, S("\3ab"));
+    assert_false(parse_records(&packet, DNS_TYPE_TXT, &answer));
+    /* Too long: left out; the others stay. Too many: as many as fit. */
+    for (size_t i = 0; i < sizeof big; i += 256)
+        big[i] = i + 256 < sizeof big ? 255 : (uint8_t)(sizeof big - i - 1);
+    begin(&packet, 0, "a.test", DNS_TYPE_TXT, DNS_TEXTS_MAX + 3);
+    put_bytes(&packet, "a.test", DNS_TYPE_TXT, slice_of(big, sizeof big));
+    for (int i = 0; i < DNS_TEXTS_MAX + 2; i++)
+        put_bytes(&packet, "a.test", DNS_TYPE_TXT, S("\1a"));
+    assert_true(parse_records(&packet, DNS_TYPE_TXT, &answer));
+    assert_int_equal(texts.count, DNS_TEXTS_MAX);
+    assert_int_equal(texts.left_out, 3);
+    assert_true(slice_equal(dns_text(&texts, DNS_TEXTS_MAX - 1), S("a")));
+}
+
+static void test_alias_asked_for_itself(void **state)
+{
+    struct dns_answer answer;
+    struct buffer packet;
+
+    (void)state;
+    begin(&packet, 0, "a.test", DNS_TYPE_CNAME, 1);
+    put_alias(&packet, "a.test", "b.test");
+    assert_true(parse(&packet, "a.test", DNS_TYPE_CNAME, &answer));
+    assert_int_equal(answer.record_count, 1);
+    assert_string_equal(answer.canonical_cstr, "b.test");
+    begin(&packet, 0, "a.test", DNS_TYPE_CNAME, 0);
+    assert_true(parse(&packet, "a.test", DNS_TYPE_CNAME, &answer));
+    assert_int_equal(answer.record_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +433,9 @@ int main(void)
         cmocka_unit_test(test_host_names),
         cmocka_unit_test(test_equal_preferences_change_places_and_others_do_not),
         cmocka_unit_test(test_our_own_host_ends_the_list),
+        cmocka_unit_test(test_tlsa_records),
+        cmocka_unit_test(test_text_records),
+        cmocka_unit_test(test_alias_asked_for_itself),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "net/resolver.h"
+#include "net/resolver_internal.h"
 
-#include "base/list.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "base/stats.h"
 
 #include <stdio.h>
@@ -13,30 +11,7 @@
 
 #include <unbound-event.h>
 
-enum { DEFAULT_TIMEOUT_MS = 30000, RECORD_SIZE = 1024, SEC_BOGUS = 1, SEC_SECURE = 2 };
-
-struct resolver {
-    struct loop *loop;
-    struct list tickets;
-    struct ub_ctx *unbound;
-    struct map asks;
-    uint64_t last_id;
-    int64_t timeout_ms;
-    bool prefer_ipv4;
-};
-
-enum question_state { QUESTION_WAITS, QUESTION_HAS_ALIAS, QUESTION_ANSWERED };
-
-/* One look-up of one type; an ask for addresses has two of them. */
-struct question {
-    unsigned type;
-    enum question_state state;
-    unsigned aliases; /* times that we asked again for the target of a lone CNAME */
-    bool is_secure;
-    enum resolver_outcome outcome;
-    struct dns_answer answer;
-    char text_cstr[RESOLVER_TEXT_SIZE];
-};
+enum { DEFAULT_TIMEOUT_MS = 30000, SEC_BOGUS = 1, SEC_SECURE = 2 };
 
 /* What unbound gets as its context. The ask may have gone when the answer comes: so its id, no pointer. */
 struct ticket {
@@ -51,119 +26,25 @@ struct ask {
     uint64_t id;
     int64_t deadline_ms, began_us;
     struct loop_timer *timer; /* the time-out; then the turn in which the answer is given */
-    resolver_mx_fn *mx_fn;    /* one of the two */
-    resolver_address_fn *address_fn;
+    void (*answer)(const struct ask *ask);
+    union {
+        resolver_mx_fn *mx;
+        resolver_address_fn *address;
+        resolver_txt_fn *txt;
+        resolver__record_fn *record;
+    } fn;
     void *context;
     char name_cstr[DNS_NAME_SIZE];
     size_t question_count;
     struct question questions[2];
 };
 
-/* ---- setting up ---- */
-
-static bool is_reserved_zone(struct slice zone)
+const char *dnssec_state_name(enum dnssec_state state)
 {
-    return slice_equal_nocase(zone, S("test")) || slice_equal_nocase(zone, S("example")) ||
-           slice_equal_nocase(zone, S("invalid"));
-}
+    static const char *const names[] = {"unsigned", "signed", "bogus", "unknown"};
 
-/* The zone that a local record needs: see resolver_new. */
-static bool add_local_zone(struct resolver *resolver, struct slice record, bool has_forwarders)
-{
-    size_t len = 0;
-    struct slice owner, top;
-    char zone_cstr[DNS_NAME_SIZE];
-
-    while (len < record.len && record.at[len] != ' ' && record.at[len] != '\t')
-        len++;
-    owner = slice_head(record, len);
-    if (owner.len > 0 && owner.at[owner.len - 1] == '.')
-        owner.len--;
-    top = owner;
-    while (slice_find_byte(top, '.') < top.len)
-        slice_cut(&top, '.');
-    if (is_reserved_zone(top) && !has_forwarders)
-        return snprintf(zone_cstr, sizeof zone_cstr, "%.*s.", SLICE_ARGS(top)) > 0 &&
-               ub_ctx_zone_add(resolver->unbound, zone_cstr, "static") == 0;
-    if (owner.len >= sizeof zone_cstr - 1)
-        return false;
-    snprintf(zone_cstr, sizeof zone_cstr, "%.*s.", SLICE_ARGS(owner));
-    return ub_ctx_zone_add(resolver->unbound, zone_cstr, "transparent") == 0;
-}
-
-static bool add_local_data(struct resolver *resolver, const struct resolver_options *options,
-                           struct err *err)
-{
-    for (size_t i = 0; i < options->local_data_count; i++) {
-        const char *record_cstr = options->local_data[i];
-
-        if (!add_local_zone(resolver, slice_trim(slice_from_cstr(record_cstr)),
-                            options->forward_count > 0) ||
-            ub_ctx_data_add(resolver->unbound, record_cstr) != 0)
-            return FAIL(err, ERR_PERM,
-                        "cannot read the local DNS record \"%s\"; write it like "
-                        "\"good.test. MX 10 mx.good.test.\"",
-                        record_cstr);
-    }
-    return true;
-}
-
-static bool add_forwarders(struct resolver *resolver, const struct resolver_options *options,
-                           struct err *err)
-{
-    if (options->forward_count == 0)
-        return true;
-    /* By default unbound never asks 127.0.0.1; a forwarder may well be there. */
-    must(ub_ctx_set_option(resolver->unbound, "do-not-query-localhost:", "no") == 0);
-    for (size_t i = 0; i < options->forward_count; i++)
-        if (ub_ctx_set_fwd(resolver->unbound, options->forward[i]) != 0)
-            return FAIL(err, ERR_PERM,
-                        "\"%s\" is not the address of a resolver; write it like "
-                        "\"192.0.2.1\" or \"127.0.0.1@5353\"",
-                        options->forward[i]);
-    return true;
-}
-
-static bool add_trust_anchor(struct resolver *resolver, struct slice bytes, struct err *err)
-{
-    while (bytes.len > 0) {
-        struct slice line = slice_cut(&bytes, '\n');
-        char line_cstr[RECORD_SIZE];
-
-        line = slice_trim(slice_head(line, slice_find_byte(line, ';')));
-        if (line.len == 0)
-            continue;
-        if (!slice_to_cstr(line, line_cstr, sizeof line_cstr) ||
-            ub_ctx_add_ta(resolver->unbound, line_cstr) != 0)
-            return FAIL(err, ERR_PERM,
-                        "a line of the trust anchor is not a DS or DNSKEY record");
-    }
-    return true;
-}
-
-static bool set_up(struct resolver *resolver, const struct resolver_options *options,
-                   struct err *err)
-{
-    static const char *const settings[][2] = {
-        {"verbosity:", "0"},
-        {"use-syslog:", "no"},
-        {"outgoing-range:", "512"},
-        {"num-queries-per-thread:", "2048"},
-        {"qname-minimisation:", "yes"},
-        {"msg-cache-size:", "16m"},
-        {"rrset-cache-size:", "32m"},
-    };
-
-    for (size_t i = 0; i < COUNT_OF(settings); i++)
-        must(ub_ctx_set_option(resolver->unbound, settings[i][0], settings[i][1]) == 0);
-    must(ub_ctx_debugout(resolver->unbound, NULL) == 0);
-    if (!add_forwarders(resolver, options, err) ||
-        !add_trust_anchor(resolver, options->trust_anchor, err))
-        return false;
-    /* The first zone closes the context for all settings above. By default "test." does not exist. */
-    if (options->forward_count > 0)
-        must(ub_ctx_zone_add(resolver->unbound, "test.", "transparent") == 0);
-    return add_local_data(resolver, options, err);
+    must((unsigned)state < COUNT_OF(names));
+    return names[state];
 }
 
 bool resolver_new(struct loop *loop, const struct resolver_options *options,
@@ -176,21 +57,31 @@ bool resolver_new(struct loop *loop, const struct resolver_options *options,
     resolver->prefer_ipv4 = options->prefer_ipv4;
     resolver->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : DEFAULT_TIMEOUT_MS;
     map_init(&resolver->asks);
+    map_init(&resolver->tlsa_asks);
     list_init(&resolver->tickets);
     resolver->unbound = ub_ctx_create_event(loop_event_base(loop));
     must(resolver->unbound != NULL);
     *resolver_out = resolver;
-    if (set_up(resolver, options, err))
+    if (resolver__set_up(resolver, options, err))
         return true;
     resolver_free(resolver_out);
     return false;
 }
 
+static void ask_destroy(struct ask *ask)
+{
+    loop_timer_free(&ask->timer);
+    for (size_t i = 0; i < ask->question_count; i++) {
+        free(ask->questions[i].tlsa);
+        free(ask->questions[i].texts);
+    }
+    free(ask);
+}
+
 static void ask_free(struct ask *ask)
 {
     map_take(&ask->resolver->asks, ask->id);
-    loop_timer_free(&ask->timer);
-    free(ask);
+    ask_destroy(ask);
 }
 
 void resolver_free(struct resolver **resolver)
@@ -201,12 +92,14 @@ void resolver_free(struct resolver **resolver)
 
     if (it == NULL)
         return;
+    resolver__tlsa_cancel_all(it);
     for (size_t position = 0; (ask = map_next(&it->asks, &position, &id)) != NULL; position = 0)
         ask_free(ask);
     ub_ctx_delete(it->unbound);
     for (struct list_link *link; (link = list_take_first(&it->tickets)) != NULL;)
         free(LIST_ELEMENT(link, struct ticket, link));
     map_deinit(&it->asks);
+    map_deinit(&it->tlsa_asks);
     free(it);
     *resolver = NULL;
 }
@@ -218,13 +111,16 @@ void resolver_cancel(struct resolver *resolver, uint64_t id)
     /* unbound goes on looking, for its cache; its answer finds no ask any more. */
     if (ask != NULL)
         ask_free(ask);
+    resolver__tlsa_cancel(resolver, id);
 }
 
 /* ---- answers ---- */
 
-static void fail_question(struct question *question, const char *why_cstr)
+static void fail_question(struct question *question, enum dnssec_state dnssec,
+                          const char *why_cstr)
 {
     question->outcome = RESOLVER_TRY_LATER;
+    question->dnssec = dnssec;
     snprintf(question->text_cstr, sizeof question->text_cstr, "%s", why_cstr);
 }
 
@@ -236,16 +132,34 @@ static void judge(struct question *question)
     if (answer->rcode == DNS_RCODE_NO_DOMAIN) {
         question->outcome = RESOLVER_NO_DOMAIN;
     } else if (answer->rcode != DNS_RCODE_OK) {
-        fail_question(question, "");
-        snprintf(question->text_cstr, sizeof question->text_cstr,
-                 "the DNS server failed (code %u)", answer->rcode);
+        fail_question(question, DNSSEC_UNKNOWN, "");
+        snprintf(question->text_cstr, sizeof question->text_cstr, "the DNS server failed (%s)",
+                 answer->rcode == DNS_RCODE_SERVFAIL ? "SERVFAIL" : "an error code");
     } else if (answer->is_null_mx) {
         question->outcome = RESOLVER_NULL_MX;
-    } else if (answer->mx_count + answer->address_count == 0) {
+    } else if (answer->mx_count + answer->address_count + answer->record_count == 0) {
         question->outcome = RESOLVER_NO_DATA;
         if (answer->unusable > 0)
-            fail_question(question, "the MX records name no usable host");
+            fail_question(question, question->dnssec, "the MX records name no usable host");
     }
+}
+
+/* The records of the types that are not part of struct dns_answer. */
+static bool keep_records(struct question *question, struct slice packet, struct err *err)
+{
+    if (question->outcome != RESOLVER_FOUND)
+        return true;
+    if (question->type == DNS_TYPE_TLSA) {
+        question->tlsa = calloc(1, sizeof *question->tlsa);
+        must(question->tlsa != NULL);
+        return dns_tlsa_parse(packet, &question->answer, question->tlsa, err);
+    }
+    if (question->type == DNS_TYPE_TXT) {
+        question->texts = calloc(1, sizeof *question->texts);
+        must(question->texts != NULL);
+        return dns_texts_parse(packet, &question->answer, question->texts, err);
+    }
+    return true;
 }
 
 /* The answer ends in an alias without its target (local data does that): then ask for the target. */
@@ -256,24 +170,39 @@ static bool needs_chase(const struct question *question, const char *asked_cstr)
            dns_is_host_name(slice_from_cstr(question->answer.canonical_cstr));
 }
 
+/* Why the signatures do not hold, in libunbound's words: text with parts made by strangers. */
+static void fail_bogus(struct question *question, const char *why_cstr)
+{
+    fail_question(question, DNSSEC_BOGUS, "");
+    snprintf(question->text_cstr, sizeof question->text_cstr,
+             "the signatures of the DNS answer do not hold (bogus)%s%s",
+             why_cstr == NULL ? "" : ": ", why_cstr == NULL ? "" : why_cstr);
+    for (char *at = question->text_cstr; *at != '\0'; at++)
+        if (*at < ' ' || *at > '~')
+            *at = '?';
+}
+
 static void take_answer(struct ask *ask, struct question *question, int rcode, int security,
-                        struct slice packet)
+                        struct slice packet, const char *why_bogus_cstr)
 {
     char asked_cstr[DNS_NAME_SIZE];
     struct err err;
 
     memcpy(asked_cstr, question->answer.canonical_cstr, sizeof asked_cstr);
-    question->is_secure = question->is_secure && security == SEC_SECURE;
+    if (security != SEC_SECURE)
+        question->dnssec = DNSSEC_INSECURE;
     question->state = QUESTION_ANSWERED;
     if (security == SEC_BOGUS) {
-        fail_question(question, "the signatures of the DNS answer do not hold");
+        fail_bogus(question, why_bogus_cstr);
     } else if (rcode != 0 || packet.len == 0) {
-        fail_question(question, "no DNS server gave an answer");
+        fail_question(question, DNSSEC_UNKNOWN, "no DNS server gave an answer (SERVFAIL)");
     } else if (!dns_answer_parse(packet, asked_cstr, question->type, &question->answer, &err)) {
-        fail_question(question, err.text_cstr);
+        fail_question(question, DNSSEC_UNKNOWN, err.text_cstr);
     } else {
         judge(question);
-        if (needs_chase(question, asked_cstr))
+        if (!keep_records(question, packet, &err))
+            fail_question(question, DNSSEC_UNKNOWN, err.text_cstr);
+        else if (needs_chase(question, asked_cstr))
             question->state = QUESTION_HAS_ALIAS;
     }
     /* Not from here: we may be inside unbound, or inside resolver_ask_*. */
@@ -286,11 +215,10 @@ static void on_resolved(void *data, int rcode, void *packet, int packet_len, int
     struct ticket *ticket = data;
     struct ask *ask = map_get(&ticket->resolver->asks, ticket->ask);
 
-    (void)why_bogus_cstr;
     (void)was_ratelimited;
     if (ask != NULL)
         take_answer(ask, &ask->questions[ticket->which], rcode, security,
-                    slice_of(packet, packet_len > 0 ? (size_t)packet_len : 0));
+                    slice_of(packet, packet_len > 0 ? (size_t)packet_len : 0), why_bogus_cstr);
     list_remove(&ticket->link);
     free(ticket);
 }
@@ -312,11 +240,12 @@ static void ask_unbound(struct ask *ask, size_t which)
         on_resolved(ticket, DNS_RCODE_SERVFAIL, NULL, 0, 0, NULL, 0);
 }
 
-static void answer_mx(struct ask *ask)
+static void answer_mx(const struct ask *ask)
 {
     const struct question *question = &ask->questions[0];
     struct resolver_mx_answer answer = {.outcome = question->outcome,
-                                        .is_secure = question->is_secure,
+                                        .is_secure = question->dnssec == DNSSEC_SECURE,
+                                        .dnssec = question->dnssec,
                                         .ttl_s = question->answer.ttl_s};
 
     snprintf(answer.text_cstr, sizeof answer.text_cstr, "%s", question->text_cstr);
@@ -329,7 +258,7 @@ static void answer_mx(struct ask *ask)
         answer.mx[0].preference = 0;
         memcpy(answer.mx[0].host_cstr, ask->name_cstr, sizeof ask->name_cstr);
     }
-    ask->mx_fn(ask->context, ask->id, &answer);
+    ask->fn.mx(ask->context, ask->id, &answer);
 }
 
 static void add_addresses(struct resolver_address_answer *answer, const struct dns_answer *from,
@@ -351,14 +280,36 @@ static const struct question *decisive_question(const struct ask *ask)
     return a->outcome == RESOLVER_NO_DOMAIN ? a : b;
 }
 
-static void answer_addresses(struct ask *ask)
+/* Of the two look-ups, the state that promises less. */
+static enum dnssec_state weaker(enum dnssec_state a, enum dnssec_state b)
+{
+    static const enum dnssec_state order[] = {DNSSEC_BOGUS, DNSSEC_UNKNOWN, DNSSEC_INSECURE};
+
+    for (size_t i = 0; i < COUNT_OF(order); i++)
+        if (a == order[i] || b == order[i])
+            return order[i];
+    return DNSSEC_SECURE;
+}
+
+static bool is_found_secure(const struct question *question)
+{
+    return question->outcome == RESOLVER_FOUND && question->dnssec == DNSSEC_SECURE;
+}
+
+static void answer_addresses(const struct ask *ask)
 {
     const struct question *ipv4 = &ask->questions[0], *ipv6 = &ask->questions[1];
     const struct question *decisive = decisive_question(ask);
     struct resolver_address_answer answer = {.outcome = decisive->outcome,
-                                             .is_secure = ipv4->is_secure && ipv6->is_secure};
+                                             .dnssec = weaker(ipv4->dnssec, ipv6->dnssec),
+                                             .has_secure_kind = is_found_secure(ipv4) ||
+                                                                is_found_secure(ipv6)};
 
+    answer.is_secure = answer.dnssec == DNSSEC_SECURE;
     snprintf(answer.text_cstr, sizeof answer.text_cstr, "%s", decisive->text_cstr);
+    if (answer.has_secure_kind && !is_found_secure(decisive))
+        decisive = decisive == ipv4 ? ipv6 : ipv4;
+    memcpy(answer.canonical_cstr, decisive->answer.canonical_cstr, DNS_NAME_SIZE);
     answer.ttl_s = decisive->answer.ttl_s;
     if (ask->resolver->prefer_ipv4) {
         add_addresses(&answer, &ipv4->answer, DNS_ADDRESSES_MAX);
@@ -368,14 +319,35 @@ static void answer_addresses(struct ask *ask)
         add_addresses(&answer, &ipv6->answer, DNS_ADDRESSES_MAX / 2);
         add_addresses(&answer, &ipv4->answer, DNS_ADDRESSES_MAX);
     }
-    ask->address_fn(ask->context, ask->id, &answer);
+    ask->fn.address(ask->context, ask->id, &answer);
+}
+
+static void answer_txt(const struct ask *ask)
+{
+    const struct question *question = &ask->questions[0];
+    struct resolver_txt_answer answer = {.outcome = question->outcome,
+                                         .dnssec = question->dnssec,
+                                         .ttl_s = question->answer.ttl_s,
+                                         .texts = question->texts};
+
+    memcpy(answer.canonical_cstr, question->answer.canonical_cstr, DNS_NAME_SIZE);
+    snprintf(answer.text_cstr, sizeof answer.text_cstr, "%s", question->text_cstr);
+    if (answer.outcome != RESOLVER_FOUND)
+        answer.texts = NULL;
+    ask->fn.txt(ask->context, ask->id, &answer);
+}
+
+static void answer_record(const struct ask *ask)
+{
+    ask->fn.record(ask->context, ask->id, &ask->questions[0]);
 }
 
 static void give_up_waiting(struct ask *ask)
 {
     for (size_t i = 0; i < ask->question_count; i++)
         if (ask->questions[i].state != QUESTION_ANSWERED) {
-            fail_question(&ask->questions[i], "the DNS did not answer in time");
+            fail_question(&ask->questions[i], DNSSEC_UNKNOWN,
+                          "the DNS did not answer in time (time-out)");
             ask->questions[i].state = QUESTION_ANSWERED;
         }
 }
@@ -411,12 +383,8 @@ static void on_ask_timer(void *context)
         return;
     map_take(&ask->resolver->asks, ask->id);
     measure(ask);
-    if (ask->mx_fn != NULL)
-        answer_mx(ask);
-    else
-        answer_addresses(ask);
-    loop_timer_free(&ask->timer);
-    free(ask);
+    ask->answer(ask);
+    ask_destroy(ask);
 }
 
 /* ---- asking ---- */
@@ -447,13 +415,13 @@ static void ask_question(struct ask *ask, unsigned type)
     struct question *question = &ask->questions[which];
 
     question->type = type;
-    question->is_secure = true;
+    question->dnssec = DNSSEC_SECURE;
     memcpy(question->answer.canonical_cstr, ask->name_cstr, sizeof ask->name_cstr);
     if (ask->name_cstr[0] != '\0') {
         ask_unbound(ask, which);
         return;
     }
-    question->is_secure = false;
+    question->dnssec = DNSSEC_INSECURE;
     question->state = QUESTION_ANSWERED;
     question->outcome = RESOLVER_NO_DOMAIN;
     question->answer.ttl_s = DNS_TTL_NEGATIVE_S;
@@ -465,7 +433,8 @@ uint64_t resolver_ask_mx(struct resolver *resolver, const char *domain_cstr, res
 {
     struct ask *ask = ask_new(resolver, domain_cstr, context);
 
-    ask->mx_fn = fn;
+    ask->answer = answer_mx;
+    ask->fn.mx = fn;
     loop_timer_set(ask->timer, resolver->timeout_ms);
     ask_question(ask, DNS_TYPE_MX);
     return ask->id;
@@ -476,9 +445,34 @@ uint64_t resolver_ask_addresses(struct resolver *resolver, const char *host_cstr
 {
     struct ask *ask = ask_new(resolver, host_cstr, context);
 
-    ask->address_fn = fn;
+    ask->answer = answer_addresses;
+    ask->fn.address = fn;
     loop_timer_set(ask->timer, resolver->timeout_ms);
     ask_question(ask, DNS_TYPE_A);
     ask_question(ask, DNS_TYPE_AAAA);
+    return ask->id;
+}
+
+uint64_t resolver_ask_txt(struct resolver *resolver, const char *name_cstr, resolver_txt_fn *fn,
+                          void *context)
+{
+    struct ask *ask = ask_new(resolver, name_cstr, context);
+
+    ask->answer = answer_txt;
+    ask->fn.txt = fn;
+    loop_timer_set(ask->timer, resolver->timeout_ms);
+    ask_question(ask, DNS_TYPE_TXT);
+    return ask->id;
+}
+
+uint64_t resolver__ask_record(struct resolver *resolver, const char *name_cstr, unsigned type,
+                              resolver__record_fn *fn, void *context)
+{
+    struct ask *ask = ask_new(resolver, name_cstr, context);
+
+    ask->answer = answer_record;
+    ask->fn.record = fn;
+    loop_timer_set(ask->timer, resolver->timeout_ms);
+    ask_question(ask, type);
     return ask->id;
 }
