@@ -88,12 +88,14 @@
  * header_id    the message's own Message-ID without <>
  * question, answer, expires_ms, proof (0 = account's, else enum reader_proof + 1),
  * encrypt (0 unset, 1 encrypt = escalate, 2 opt out), receipt (0 unset 1 yes 2 no): what the sender asked
+ * tls_required_no  the header says TLS-Required: No, and REQUIRETLS was not asked for [RFC 8689 §3]
  * recipients   items: ipc_recipient
  */
 #define IPC_ACCEPT_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, NUMBER, message) F(M, NUMBER, kind) F(M, BYTES, account) \
     F(M, BYTES, user) F(M, BYTES, mail_from) F(M, BYTES, envid) F(M, NUMBER, ret) \
-    F(M, FLAG, body_8bit) F(M, FLAG, smtputf8) F(M, FLAG, requiretls) F(M, NUMBER, hops) \
+    F(M, FLAG, body_8bit) F(M, FLAG, smtputf8) F(M, FLAG, requiretls) \
+    F(M, FLAG, tls_required_no) F(M, NUMBER, hops) \
     F(M, BYTES, received_by) F(M, BYTES, header_id) F(M, NUMBER, encrypt) \
     F(M, NUMBER, proof) F(M, BYTES, question) F(M, BYTES, answer) F(M, SIGNED, expires_ms) \
     F(M, NUMBER, receipt) F(M, CONTENT, content) F(M, SECRET, data_key) F(M, BYTES, sealed) \

@@ -73,6 +73,7 @@ static uint64_t flags_of(const struct ipc_accept *accept)
     return (accept->body_8bit ? MESSAGE_8BIT : 0U) |
            (accept->smtputf8 ? MESSAGE_SMTPUTF8 : 0U) |
            (accept->requiretls ? MESSAGE_REQUIRETLS : 0U) |
+           (accept->tls_required_no ? MESSAGE_TLS_REQUIRED_NO : 0U) |
            (accept->ret & 3) << MESSAGE_RET_SHIFT |
            (accept->encrypt & 3) << MESSAGE_ENCRYPT_SHIFT |
            (accept->proof & 7) << MESSAGE_PROOF_SHIFT |
@@ -168,7 +169,8 @@ static void write_recipients(struct keeper *keeper, const struct ipc_accept *acc
                                          .account = accept->account,
                                          .address = item.address,
                                          .encrypt = (unsigned)accept->encrypt,
-                                         .requiretls = accept->requiretls};
+                                         .requiretls = accept->requiretls,
+                                         .tls_required_no = accept->tls_required_no};
         struct store_recipient recipient = {.message = row->id,
                                             .number = row->recipients,
                                             .notify = (unsigned)item.notify & 15,

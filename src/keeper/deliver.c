@@ -371,6 +371,8 @@ static bool same_requirement(const struct tls_requirement *a, const struct tls_r
 {
     return a->least == b->least && a->tls_1_3_only == b->tls_1_3_only &&
            a->cleartext_allowed == b->cleartext_allowed && a->requiretls == b->requiretls &&
+           a->requiretls_relaxed == b->requiretls_relaxed && a->mx_proved == b->mx_proved &&
+           a->tls_not_required == b->tls_not_required &&
            a->cleartext_after_ms == b->cleartext_after_ms;
 }
 

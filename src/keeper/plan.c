@@ -79,6 +79,7 @@ void plan_ask(struct keeper *keeper, const struct plan_question *question,
                 : question->encrypt == 2 ? PLAN_WISH_OPT_OUT
                                          : PLAN_WISH_NONE,
         .requiretls = question->requiretls,
+        .tls_required_no = question->tls_required_no,
         .portal_available = keeper->settings->portal.enabled && account != NULL,
         .is_replan = question->is_replan,
     };

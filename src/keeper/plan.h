@@ -18,7 +18,7 @@ struct plan_question {
     struct slice address;        /* the recipient */
     const struct domain *domain; /* NULL: nothing is known of it */
     unsigned encrypt;            /* as ipc accept.encrypt */
-    bool requiretls;
+    bool requiretls, tls_required_no;
     bool about_secure; /* a DSN or receipt about a protected message */
     bool is_replan;
 };

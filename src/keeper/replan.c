@@ -44,6 +44,7 @@ void replan_write(struct keeper *keeper, struct store_recipient *row)
                  .domain = domain_get(keeper, row->domain),
                  .encrypt = message_flag_bits(message.flags, MESSAGE_ENCRYPT_SHIFT, 2),
                  .requiretls = (message.flags & MESSAGE_REQUIRETLS) != 0,
+                 .tls_required_no = (message.flags & MESSAGE_TLS_REQUIRED_NO) != 0,
                  .about_secure = (message.flags & MESSAGE_ABOUT_SECURE) != 0,
                  .is_replan = row->unproved_ms != 0},
              &verdict);

@@ -99,6 +99,12 @@ static void travel_as_regular(const struct plan_facts *facts, struct verdict *ve
         .cleartext_allowed = facts->cleartext_allowed,
         .cleartext_after_ms = facts->cleartext_after_ms,
     };
+    /* Of ordinary mail alone the sender may say that delivery comes first. REQUIRETLS wins [RFC 8689 §4.1]. */
+    if (facts->tls_required_no && !facts->requiretls && verdict->method == METHOD_REGULAR) {
+        verdict->requirement.tls_not_required = true;
+        say(verdict, "The sender put delivery before TLS (TLS-Required: No).");
+        return;
+    }
     /* A host that does TLS is not talked out of it by an attacker who removes STARTTLS. */
     if (facts->domain_tls == DOMAIN_TLS_PROVED && !facts->is_replan) {
         verdict->requirement.least = PROOF_ENCRYPTED;

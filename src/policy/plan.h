@@ -27,6 +27,8 @@ struct plan_facts {
     enum plan_wish wish;
     bool both_wishes; /* both triggers present: encryption wins, and the reason says so */
     bool requiretls;  /* REQUIRETLS at submission: must protect [RFC 8689] */
+    bool
+        tls_required_no; /* TLS-Required: No: ordinary mail puts delivery before TLS [RFC 8689 §3] */
     bool encrypt_by_default; /* opt-out account */
     bool opt_out_allowed;    /* this sender may opt out */
     enum delivery_mode mode; /* account's, or the recipient's or its domain's own */

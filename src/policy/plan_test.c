@@ -67,6 +67,16 @@ static struct plan_facts opted_out_requiretls(struct plan_facts facts)
     facts.requiretls = true;
     return opted_out(facts);
 }
+static struct plan_facts opted_out_tls_no(struct plan_facts facts)
+{
+    facts.tls_required_no = true;
+    return proved(opted_out(facts));
+}
+static struct plan_facts secure_tls_no(struct plan_facts facts)
+{
+    facts.tls_required_no = true;
+    return facts;
+}
 static struct plan_facts both(struct plan_facts facts)
 {
     facts.both_wishes = true;
@@ -186,6 +196,10 @@ static const struct row {
      false},
     {"opted out with REQUIRETLS", opted_out_requiretls, "protect", METHOD_TLS, PROOF_VERIFIED,
      true, false},
+    {"TLS-Required: No, opted out", opted_out_tls_no, "opted-out", METHOD_REGULAR, PROOF_NONE,
+     false, true},
+    {"TLS-Required: No, secure", secure_tls_no, "protect", METHOD_TLS, PROOF_VERIFIED, true,
+     false},
     {"both triggers", both, "protect", METHOD_PORTAL, PROOF_NONE, true, true},
     {"opt-in account, no trigger", opt_in, "not-encrypted-here", METHOD_REGULAR, PROOF_NONE,
      false, true},
@@ -240,7 +254,7 @@ static void test_secure_never_means_cleartext(void **state)
     unsigned seen = 0;
 
     (void)state;
-    for (unsigned bits = 0; bits < 1U << 18; bits++) {
+    for (unsigned bits = 0; bits < 1U << 19; bits++) {
         struct plan_facts facts = clinic;
         struct verdict verdict;
 
@@ -256,6 +270,7 @@ static void test_secure_never_means_cleartext(void **state)
         facts.is_replan = (bits >> 14 & 1) != 0;
         facts.portal_available = (bits >> 15 & 1) != 0;
         facts.proof_needed = (enum proof_level)(bits >> 16 & 3);
+        facts.tls_required_no = (bits >> 18 & 1) != 0;
         policy_plan(&facts, &verdict);
         assert_true(verdict.method != METHOD_NONE);
         if (facts.wish == PLAN_WISH_ENCRYPT && facts.mail == PLAN_SUBMITTED)
@@ -266,6 +281,10 @@ static void test_secure_never_means_cleartext(void **state)
             assert_false(verdict.requirement.cleartext_allowed);
         }
         assert_false(verdict.is_secure && verdict.method == METHOD_REGULAR);
+        /* TLS-Required: No weakens nothing that is secure, and REQUIRETLS wins over it. */
+        if (verdict.requirement.tls_not_required)
+            assert_true(verdict.method == METHOD_REGULAR && facts.tls_required_no &&
+                        !facts.requiretls && verdict.requirement.least == PROOF_NONE);
     }
     assert_true(seen > 1000);
 }

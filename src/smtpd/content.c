@@ -250,6 +250,7 @@ static bool send_accept(struct session *session, const struct content_ref *place
         .body_8bit = transaction->params.body == SMTP_BODY_8BITMIME,
         .smtputf8 = transaction->params.smtputf8,
         .requiretls = transaction->params.requiretls,
+        .tls_required_no = header_tls_required_no(facts) && !transaction->params.requiretls,
         .hops = facts->hops,
         .header_id = buffer_view(&facts->message_id),
         .encrypt = header_wishes_encrypt(&facts->wishes),

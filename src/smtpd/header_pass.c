@@ -26,6 +26,7 @@ typedef enum fate field_fn(struct pass *pass, const struct mime_field *field);
 void header_facts_init(struct header_facts *facts)
 {
     facts->hops = 0;
+    facts->tls_required = facts->tls_required_no = 0;
     facts->from.local_len = facts->from.domain_len = 0;
     facts->from.has_domain = false;
     buffer_init(&facts->message_id, HEADER_ID_MAX);
@@ -36,6 +37,11 @@ void header_facts_deinit(struct header_facts *facts)
 {
     buffer_deinit(&facts->message_id);
     header_wishes_deinit(&facts->wishes);
+}
+
+bool header_tls_required_no(const struct header_facts *facts)
+{
+    return facts->tls_required == 1 && facts->tls_required_no == 1;
 }
 
 size_t header_find_end(struct slice content, size_t searched)
@@ -118,6 +124,14 @@ static enum fate on_from(struct pass *pass, const struct mime_field *field)
     return FATE_KEEP;
 }
 
+static enum fate on_tls_required(struct pass *pass, const struct mime_field *field)
+{
+    pass->facts->tls_required++;
+    if (slice_equal_nocase(slice_trim(field->value), S("No")))
+        pass->facts->tls_required_no++;
+    return FATE_KEEP;
+}
+
 static bool keep_so_far(struct pass *pass)
 {
     bool fits = buffer_append(pass->out, pass->kept);
@@ -159,10 +173,15 @@ static const struct {
     struct slice name;
     field_fn *act;
 } rows[] = {
-    {SLICE_INIT("Received"), on_received}, {SLICE_INIT("From"), on_from},
-    {SLICE_INIT("Date"), on_date},         {SLICE_INIT("Message-ID"), on_message_id},
-    {SLICE_INIT("Subject"), on_subject},   {SLICE_INIT("Bcc"), on_hidden},
-    {SLICE_INIT("Resent-Bcc"), on_hidden}, {SLICE_INIT("Return-Path"), on_hidden},
+    {SLICE_INIT("Received"), on_received},
+    {SLICE_INIT("From"), on_from},
+    {SLICE_INIT("Date"), on_date},
+    {SLICE_INIT("Message-ID"), on_message_id},
+    {SLICE_INIT("Subject"), on_subject},
+    {SLICE_INIT("Bcc"), on_hidden},
+    {SLICE_INIT("Resent-Bcc"), on_hidden},
+    {SLICE_INIT("Return-Path"), on_hidden},
+    {SLICE_INIT("TLS-Required"), on_tls_required},
 };
 
 static field_fn *row_find(struct slice name)

@@ -33,14 +33,18 @@ struct header_rules {
 
 /* Owned by whoever embeds it: header_facts_init .. header_facts_deinit. */
 struct header_facts {
-    unsigned hops;            /* Received fields that were there */
-    struct buffer message_id; /* without <>; empty when there is none to record */
-    struct smtp_path from;    /* the one author of a submitted message */
+    unsigned hops;                          /* Received fields that were there */
+    struct buffer message_id;               /* without <>; empty when there is none to record */
+    unsigned tls_required, tls_required_no; /* TLS-Required fields; those that say No */
+    struct smtp_path from;                  /* the one author of a submitted message */
     struct header_wishes wishes;
 };
 
 void header_facts_init(struct header_facts *facts);
 void header_facts_deinit(struct header_facts *facts);
+
+/* Does the header say TLS-Required: No, once and nothing else [RFC 8689 §3]? */
+bool header_tls_required_no(const struct header_facts *facts);
 
 /* Where the header ends: the offset behind its empty line; 0 when that is not there (yet). */
 size_t header_find_end(struct slice content, size_t searched);

@@ -209,6 +209,46 @@ static void test_facts(void **state)
     run_end(&run);
 }
 
+static void test_tls_required_no_stands_alone(void **state)
+{
+    static const struct {
+        struct slice fields;
+        bool is_no;
+    } cases[] = {
+        {SLICE_INIT("TLS-Required: No\r\n"), true},
+        {SLICE_INIT("tls-required:\r\n\tnO \r\n"), true},
+        {SLICE_INIT(""), false},
+        {SLICE_INIT("TLS-Required: Yes\r\n"), false},
+        {SLICE_INIT("TLS-Required: No.\r\n"), false},
+        {SLICE_INIT("TLS-Required: No, No\r\n"), false},
+        {SLICE_INIT("TLS-Required:\r\n"), false},
+        {SLICE_INIT("TLS-Required: No\r\nTLS-Required: No\r\n"), false},
+        {SLICE_INIT("TLS-Required: Yes\r\nTLS-Required: No\r\n"), false},
+        {SLICE_INIT("TLS-Required-Not: No\r\n"), false},
+        {SLICE_INIT("X: TLS-Required: No\r\n"), false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        for (int source = HEADER_SUBMITTED; source <= HEADER_STRANGER; source++) {
+            struct buffer header;
+            struct run run;
+
+            buffer_init(&header, 1000);
+            assert_true(buffer_append(&header, S("From: a@b.test\r\n")) &&
+                        buffer_append(&header, cases[i].fields) &&
+                        buffer_append(&header, S(DATE_AND_ID "\r\n")));
+            run_pass(&run, (enum header_source)source, buffer_view(&header));
+            assert_true(run.worked);
+            if (header_tls_required_no(&run.facts) != cases[i].is_no)
+                fail_msg("%.*s", SLICE_ARGS(cases[i].fields));
+            /* It goes on to the next host, who may honour it as well. */
+            assert_true(slice_equal(buffer_view(&run.out), buffer_view(&header)));
+            run_end(&run);
+            buffer_deinit(&header);
+        }
+}
+
 static void test_the_opt_out_trigger_is_not_the_other_one(void **state)
 {
     struct run run;
@@ -269,6 +309,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_loops_and_floods_are_refused),
         cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_tls_required_no_stands_alone),
         cmocka_unit_test(test_the_opt_out_trigger_is_not_the_other_one),
         cmocka_unit_test(test_long_subjects_stay_in_short_lines),
         cmocka_unit_test(test_the_end_is_found_however_it_comes),

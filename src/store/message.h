@@ -20,6 +20,7 @@ enum message_flag {
     MESSAGE_PROOF_SHIFT = 8,        /* 3 bits */
     MESSAGE_RECEIPT_SHIFT = 11,     /* 2 bits */
     MESSAGE_ABOUT_SECURE = 1 << 13, /* a DSN or receipt about a protected message */
+    MESSAGE_TLS_REQUIRED_NO = 1 << 14,
 };
 
 struct store_message {

@@ -3,12 +3,15 @@
 
 #include "store/internal.h"
 
-/* A requirement in one number: least (8 bits), three flags, milliseconds (32 bits). */
+/* A requirement in one number: least (8 bits), six flags, milliseconds (32 bits). */
 static int64_t requirement_write(const struct tls_requirement *requirement)
 {
     return (int64_t)((uint64_t)requirement->least | (uint64_t)requirement->tls_1_3_only << 8 |
                      (uint64_t)requirement->cleartext_allowed << 9 |
                      (uint64_t)requirement->requiretls << 10 |
+                     (uint64_t)requirement->requiretls_relaxed << 11 |
+                     (uint64_t)requirement->mx_proved << 12 |
+                     (uint64_t)requirement->tls_not_required << 13 |
                      (uint64_t)requirement->cleartext_after_ms << 16);
 }
 
@@ -22,9 +25,12 @@ bool store__requirement_read(int64_t number, struct tls_requirement *requirement
         .tls_1_3_only = (bits >> 8 & 1) != 0,
         .cleartext_allowed = (bits >> 9 & 1) != 0,
         .requiretls = (bits >> 10 & 1) != 0,
+        .requiretls_relaxed = (bits >> 11 & 1) != 0,
+        .mx_proved = (bits >> 12 & 1) != 0,
+        .tls_not_required = (bits >> 13 & 1) != 0,
         .cleartext_after_ms = (uint32_t)(bits >> 16),
     };
-    return least < PROOF_COUNT && (bits & UINT64_C(0xFFFF00000000F800)) == 0;
+    return least < PROOF_COUNT && (bits & UINT64_C(0xFFFF00000000C000)) == 0;
 }
 
 /* ---- counts ---- */

@@ -247,6 +247,8 @@ static void test_rows_come_back(void **state)
                                         .state = 2,
                                         .method = METHOD_TLS,
                                         .requirement = {.least = PROOF_VERIFIED,
+                                                        .requiretls_relaxed = true,
+                                                        .tls_not_required = true,
                                                         .cleartext_after_ms = 900000,
                                                         .requiretls = true},
                                         .due_ms = 1000,
@@ -277,6 +279,8 @@ static void test_rows_come_back(void **state)
     assert_int_equal(row.requirement.least, PROOF_VERIFIED);
     assert_int_equal(row.requirement.cleartext_after_ms, 900000);
     assert_true(row.requirement.requiretls && !row.requirement.cleartext_allowed);
+    assert_true(row.requirement.requiretls_relaxed && row.requirement.tls_not_required);
+    assert_false(row.requirement.mx_proved);
     assert_true(slice_equal(row.orcpt, S("rfc822;x@y")));
     assert_true(store_event_next(store, 77, 0, &told));
     assert_true(slice_equal(told.texts[2], S("reply")) && told.texts[1].len == 0);
