@@ -94,6 +94,8 @@ enum stat_kind {
     ROW(COUNTER, COURIER_REPLIES_4XX, "courier_replies_total", "class=\"4xx\"", "") \
     ROW(COUNTER, COURIER_REPLIES_5XX, "courier_replies_total", "class=\"5xx\"", "") \
     ROW(COUNTER, DNS_FAILED, "dns_lookups_failed_total", "", "DNS look-ups that got no answer") \
+    /* scout */ \
+    ROW(GAUGE, SCOUT_WAITING, "scout_questions", "", "Questions about other domains that the scout has in hand now") \
     /* scribe */ \
     ROW(COUNTER, SCRIBE_SIGNATURES, "scribe_signatures_total", "", "Messages signed (DKIM)") \
     ROW(COUNTER, SCRIBE_COPIES, "scribe_portal_copies_total", "", "Portal copies sealed") \

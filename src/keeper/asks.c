@@ -36,9 +36,10 @@ bool asks_have_room(struct keeper *keeper)
     return peer != NULL && peer->working < ASKS_PER_SCRIBE;
 }
 
-bool asks_put(struct keeper *keeper, const struct ask *ask, enum ipc_type type, void *message)
+static bool put(struct keeper *keeper, enum ipc_role role, const struct ask *ask,
+                enum ipc_type type, void *message)
 {
-    struct peer *peer = peer_idlest(keeper, ROLE_SCRIBE);
+    struct peer *peer = peer_idlest(keeper, role);
     struct ask *kept;
 
     if (peer == NULL)
@@ -52,9 +53,27 @@ bool asks_put(struct keeper *keeper, const struct ask *ask, enum ipc_type type, 
     *kept = *ask;
     kept->id = keeper->asks.last_id;
     kept->peer = peer->id;
+    kept->is_scouts = role == ROLE_SCOUT;
     map_put(&keeper->asks.by_id, kept->id, kept);
     peer->working++;
+    keeper->asks.scouts += role == ROLE_SCOUT ? 1 : 0;
     return true;
+}
+
+bool asks_put(struct keeper *keeper, const struct ask *ask, enum ipc_type type, void *message)
+{
+    return put(keeper, ROLE_SCRIBE, ask, type, message);
+}
+
+bool asks_put_scout(struct keeper *keeper, const struct ask *ask, enum ipc_type type,
+                    void *message)
+{
+    return put(keeper, ROLE_SCOUT, ask, type, message);
+}
+
+size_t asks_of_scribes(const struct keeper *keeper)
+{
+    return keeper->asks.by_id.count - keeper->asks.scouts;
 }
 
 static void end(struct keeper *keeper, struct ask *ask, enum ipc_type type,
@@ -65,6 +84,7 @@ static void end(struct keeper *keeper, struct ask *ask, enum ipc_type type,
     map_take(&keeper->asks.by_id, ask->id);
     if (peer != NULL && peer->working > 0)
         peer->working--;
+    keeper->asks.scouts -= ask->is_scouts ? 1 : 0;
     ask->on_answer(keeper, ask, type, answer);
     free_ask(ask);
 }

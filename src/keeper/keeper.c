@@ -141,7 +141,7 @@ static void on_drain_timer(void *context)
     struct keeper *keeper = context;
 
     if ((keeper->inbox.count > 0 || keeper->deliveries.jobs.count > 0 ||
-         keeper->asks.by_id.count > 0) &&
+         asks_of_scribes(keeper) > 0) &&
         loop_now_ms() < keeper->drain_until_ms) {
         loop_timer_set(keeper->drain_timer, DRAIN_CHECK_MS);
         return;

@@ -49,7 +49,8 @@ static void take_answer(struct keeper *keeper, struct peer *peer, enum ipc_type 
 }
 
 static const struct route routes[IPC_COUNT] = {
-    [IPC_STATS] = {FROM(SMTPD) | FROM(COURIER) | FROM(SCRIBE) | FROM(PORTAL) | FROM(OFFICE),
+    [IPC_STATS] = {FROM(SMTPD) | FROM(COURIER) | FROM(SCRIBE) | FROM(PORTAL) | FROM(OFFICE) |
+                       FROM(SCOUT),
                    overview_take_stats},
     [IPC_ACCEPT] = {FROM(SMTPD), accept_take},
     [IPC_AUTH_CHECK] = {FROM(SMTPD), auth_take},
@@ -59,6 +60,10 @@ static const struct route routes[IPC_COUNT] = {
     [IPC_MAIL_MADE] = {FROM(SCRIBE), take_answer},
     [IPC_PASSWORD_VERIFIED] = {FROM(SCRIBE), take_answer},
     [IPC_ANSWER_HASHED] = {FROM(SCRIBE), take_answer},
+    [IPC_STS_FOUND] = {FROM(SCOUT), take_answer},
+    [IPC_TLS_TESTED] = {FROM(SCOUT), take_answer},
+    [IPC_RUA_FOUND] = {FROM(SCOUT), take_answer},
+    [IPC_REPORT_POSTED] = {FROM(SCOUT), take_answer},
     [IPC_PORTAL_LOOK] = {FROM(PORTAL), portal_take_look},
     [IPC_PORTAL_SEND_CODE] = {FROM(PORTAL), portal_take_send_code},
     [IPC_PORTAL_PROVE] = {FROM(PORTAL), portal_take_prove},
