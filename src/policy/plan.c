@@ -52,6 +52,16 @@ static bool must_protect(const struct plan_facts *facts)
     return wants_encryption(facts) || facts->requiretls || facts->mail == PLAN_REPLY;
 }
 
+static bool is_forced(const struct plan_facts *facts)
+{
+    return facts->mode == MODE_FORCED;
+}
+
+static bool is_unmet(const struct plan_facts *facts)
+{
+    return facts->is_unmet && facts->portal_available;
+}
+
 static bool is_opted_out(const struct plan_facts *facts)
 {
     return facts->wish == PLAN_WISH_OPT_OUT && facts->opt_out_allowed && !must_protect(facts);
@@ -105,6 +115,12 @@ static void travel_as_regular(const struct plan_facts *facts, struct verdict *ve
         say(verdict, "The sender put delivery before TLS (TLS-Required: No).");
         return;
     }
+    /* … and so may the operator, until a date. */
+    if (facts->is_excepted && !facts->requiretls && verdict->method == METHOD_REGULAR) {
+        verdict->requirement.tls_not_required = true;
+        say(verdict, "An exception holds: what the domain publishes does not count.");
+        return;
+    }
     /* A host that does TLS is not talked out of it by an attacker who removes STARTTLS. */
     if (facts->domain_tls == DOMAIN_TLS_PROVED && !facts->is_replan) {
         verdict->requirement.least = PROOF_ENCRYPTED;
@@ -125,8 +141,19 @@ static void decide_tls(const struct plan_facts *facts, struct verdict *verdict)
     verdict->is_secure = true;
     verdict->requirement = (struct tls_requirement){
         .least = facts->proof_needed > PROOF_ENCRYPTED ? facts->proof_needed : PROOF_ENCRYPTED,
+        .tls_1_3_only = facts->tls_1_3_only,
+        .mx_proved = facts->mx_proved,
         .requiretls = facts->requiretls,
+        .requiretls_relaxed = facts->requiretls && facts->requiretls_relaxed,
     };
+}
+
+/* Ordinary mail that cannot be had through: the content stays here, a notice goes. */
+static void decide_notice(const struct plan_facts *facts, struct verdict *verdict)
+{
+    verdict->method = METHOD_PORTAL;
+    verdict->is_secure = true;
+    travel_as_regular(facts, verdict);
 }
 
 static void decide_drop(const struct plan_facts *facts, struct verdict *verdict)
@@ -206,6 +233,7 @@ static void decide_by_order(const struct plan_facts *facts, struct verdict *verd
         return;
     }
     verdict->method = METHOD_FAIL;
+    verdict->requirement.requiretls = facts->requiretls; /* for the report's status */
     say(verdict, "No method is left that protects it.");
 }
 
@@ -221,6 +249,11 @@ static const struct rule rules[] = {
      "A notice, code or report that holds nothing secret: ordinary mail."},
     {"own-next-hop", is_inbound, decide_next_hop,
      "Mail for an own domain: to its next hop over proved TLS."},
+    {"forced", is_forced, decide_by_order,
+     "Mode forced: over proved TLS or protected in another way, whatever was asked."},
+    {"held-by-policy", is_unmet, decide_notice,
+     "What the domain publishes or did before could not be met in time: the content stays "
+     "here."},
     {"opted-out", is_opted_out, decide_regular,
      "The sender opted out and may do so: ordinary mail."},
     {"not-encrypted-here", is_not_encrypted_here, decide_regular,
@@ -242,6 +275,10 @@ static void say_first(const struct plan_facts *facts, const struct rule *rule,
         say(verdict, "The sender asked to opt out but may not.");
     if (facts->requiretls)
         say(verdict, "The sender asked for REQUIRETLS.");
+    if (facts->mode_source != MODE_FROM_ACCOUNT && facts->mail != PLAN_PLAIN &&
+        facts->mail != PLAN_INBOUND)
+        say(verdict, "Mode %s, by %s.", delivery_mode_name(facts->mode),
+            mode_source_words(facts->mode_source));
     say(verdict, "%s", rule->reason_cstr);
 }
 

@@ -9,7 +9,7 @@
 #define POLICY_PLAN_H
 
 #include "base/buffer.h"
-#include "policy/verdict.h"
+#include "policy/mode.h"
 
 /* What kind of mail this is, for the planner. */
 enum plan_mail {
@@ -31,14 +31,24 @@ struct plan_facts {
         tls_required_no; /* TLS-Required: No: ordinary mail puts delivery before TLS [RFC 8689 §3] */
     bool encrypt_by_default; /* opt-out account */
     bool opt_out_allowed;    /* this sender may opt out */
-    enum delivery_mode mode; /* account's, or the recipient's or its domain's own */
-    bool bar_tls;            /* TLS alone is not allowed for this recipient */
+    enum delivery_mode mode; /* by policy_mode() */
+    enum mode_source mode_source;
+    bool bar_tls; /* TLS alone is not allowed for this recipient */
     enum method order[METHOD_COUNT];
     size_t order_count;
     enum proof_level proof_needed; /* what counts as proved for secure mail */
     bool has_openpgp_key, has_smime_certificate;
     bool portal_available;
     enum domain_tls domain_tls;
+    /* For secure mail, beyond proof_needed: */
+    bool mx_proved;    /* the host's name must be proved, too */
+    bool tls_1_3_only; /* nothing older than TLS 1.3 */
+    bool
+        requiretls_relaxed; /* proved TLS is enough for REQUIRETLS where the host does not know it */
+    /* For ordinary mail: */
+    bool is_excepted; /* until a date, what the domain publishes does not count */
+    bool
+        is_unmet; /* held by what the domain publishes or did before, and the account sends a notice instead */
     bool is_replan;         /* the proof was lost at delivery: TLS is out of the question now */
     bool cleartext_allowed; /* for ordinary mail */
     uint32_t cleartext_after_ms;

@@ -11,6 +11,7 @@ static const struct plan_facts clinic = {
     .encrypt_by_default = true,
     .opt_out_allowed = true,
     .mode = MODE_TRY,
+    .mode_source = MODE_FROM_ACCOUNT,
     .order = {METHOD_TLS, METHOD_OPENPGP, METHOD_SMIME, METHOD_PORTAL},
     .order_count = 4,
     .proof_needed = PROOF_VERIFIED,
@@ -169,6 +170,54 @@ static struct plan_facts encrypted_enough(struct plan_facts facts)
     facts.proof_needed = PROOF_ENCRYPTED;
     return facts;
 }
+static struct plan_facts forced(struct plan_facts facts)
+{
+    facts.mode = MODE_FORCED;
+    facts.mode_source = MODE_FROM_FORCED_LIST;
+    return facts;
+}
+static struct plan_facts forced_opted_out(struct plan_facts facts)
+{
+    return forced(opted_out(facts));
+}
+static struct plan_facts forced_opt_in(struct plan_facts facts)
+{
+    return forced(opt_in(facts));
+}
+static struct plan_facts forced_opted_out_lacking(struct plan_facts facts)
+{
+    return lacking(forced_opted_out(facts));
+}
+static struct plan_facts forced_no_portal(struct plan_facts facts)
+{
+    return no_portal_lacking(forced_opted_out(facts));
+}
+static struct plan_facts forced_notice(struct plan_facts facts)
+{
+    return forced(notice(facts));
+}
+static struct plan_facts unmet(struct plan_facts facts)
+{
+    facts = opted_out(facts);
+    facts.is_unmet = true;
+    return facts;
+}
+static struct plan_facts unmet_no_portal(struct plan_facts facts)
+{
+    facts.portal_available = false;
+    return unmet(facts);
+}
+static struct plan_facts excepted(struct plan_facts facts)
+{
+    facts = opted_out_proved(facts);
+    facts.is_excepted = true;
+    return facts;
+}
+static struct plan_facts excepted_secure(struct plan_facts facts)
+{
+    facts.is_excepted = true;
+    return facts;
+}
 
 /* Readable by an auditor: what is the case, which row decides, what happens, what must be proved. */
 static const struct row {
@@ -223,6 +272,22 @@ static const struct row {
     {"portal only", portal_first, "protect", METHOD_PORTAL, PROOF_NONE, true, true},
     {"notice", notice, "neutral-mail", METHOD_REGULAR, PROOF_NONE, false, true},
     {"inbound to own domain", inbound, "own-next-hop", METHOD_TLS, PROOF_VERIFIED, true, false},
+    {"forced", forced, "forced", METHOD_TLS, PROOF_VERIFIED, true, false},
+    {"forced, opted out", forced_opted_out, "forced", METHOD_TLS, PROOF_VERIFIED, true, false},
+    {"forced, opt-in account", forced_opt_in, "forced", METHOD_TLS, PROOF_VERIFIED, true,
+     false},
+    {"forced, opted out, no TLS", forced_opted_out_lacking, "forced", METHOD_PORTAL, PROOF_NONE,
+     true, true},
+    {"forced, nothing left", forced_no_portal, "forced", METHOD_FAIL, PROOF_NONE, true, false},
+    {"notice to a forced domain", forced_notice, "neutral-mail", METHOD_REGULAR, PROOF_NONE,
+     false, true},
+    {"policy not met in time", unmet, "held-by-policy", METHOD_PORTAL, PROOF_NONE, true, true},
+    {"policy not met, no portal", unmet_no_portal, "opted-out", METHOD_REGULAR, PROOF_NONE,
+     false, true},
+    {"exception, ordinary mail", excepted, "opted-out", METHOD_REGULAR, PROOF_NONE, false,
+     true},
+    {"exception, secure mail", excepted_secure, "protect", METHOD_TLS, PROOF_VERIFIED, true,
+     false},
     {"DANE demanded", dane_needed, "protect", METHOD_TLS, PROOF_DANE, true, false},
     {"encryption is enough", encrypted_enough, "protect", METHOD_TLS, PROOF_ENCRYPTED, true,
      false},
@@ -271,6 +336,7 @@ static void test_secure_never_means_cleartext(void **state)
         facts.portal_available = (bits >> 15 & 1) != 0;
         facts.proof_needed = (enum proof_level)(bits >> 16 & 3);
         facts.tls_required_no = (bits >> 18 & 1) != 0;
+        facts.is_excepted = facts.is_unmet = (bits >> 16 & 3) == 1;
         policy_plan(&facts, &verdict);
         assert_true(verdict.method != METHOD_NONE);
         if (facts.wish == PLAN_WISH_ENCRYPT && facts.mail == PLAN_SUBMITTED)
@@ -279,12 +345,15 @@ static void test_secure_never_means_cleartext(void **state)
             seen++;
             assert_true(verdict.requirement.least >= PROOF_ENCRYPTED);
             assert_false(verdict.requirement.cleartext_allowed);
+            assert_false(verdict.requirement.tls_not_required);
         }
+        if (facts.mode == MODE_FORCED && facts.mail != PLAN_PLAIN)
+            assert_true(verdict.is_secure);
         assert_false(verdict.is_secure && verdict.method == METHOD_REGULAR);
         /* TLS-Required: No weakens nothing that is secure, and REQUIRETLS wins over it. */
         if (verdict.requirement.tls_not_required)
-            assert_true(verdict.method == METHOD_REGULAR && facts.tls_required_no &&
-                        !facts.requiretls && verdict.requirement.least == PROOF_NONE);
+            assert_true(verdict.method == METHOD_REGULAR &&
+                        (facts.tls_required_no || facts.is_excepted) && !facts.requiretls && verdict.requirement.least == PROOF_NONE);
     }
     assert_true(seen > 1000);
 }
