@@ -168,6 +168,8 @@ static void write_recipients(struct keeper *keeper, const struct ipc_accept *acc
         struct plan_question question = {.kind = accept->kind,
                                          .account = accept->account,
                                          .address = item.address,
+                                         .sender = accept->mail_from,
+                                         .user = accept->user,
                                          .encrypt = (unsigned)accept->encrypt,
                                          .requiretls = accept->requiretls,
                                          .tls_required_no = accept->tls_required_no};

@@ -34,8 +34,9 @@ static unsigned wish_of(const struct settings_account *account, struct slice sub
     return holds(subject, account->opt_out_trigger_cstr) ? 2 : 0;
 }
 
+/* The sender is taken for the user, too: that is who submits as itself. */
 static void explain_one(struct control_output *output, struct slice account_name,
-                        struct slice address, unsigned wish)
+                        struct slice from, struct slice address, unsigned wish)
 {
     struct keeper *keeper = output->keeper;
     const struct settings_account *account = plan_account(keeper, account_name);
@@ -47,6 +48,8 @@ static void explain_one(struct control_output *output, struct slice account_name
              &(struct plan_question){.kind = KIND_SUBMITTED,
                                      .account = account_name,
                                      .address = address,
+                                     .sender = from,
+                                     .user = from,
                                      .domain = domain,
                                      .encrypt = wish},
              &verdict);
@@ -84,6 +87,6 @@ void explain_answer(struct control_output *output, const json_t *request)
         if (!json_is_string(address) || address_domain(text).len == 0)
             control_error(output, "a recipient is no address");
         else
-            explain_one(output, account_name, text, wish);
+            explain_one(output, account_name, control_member(request, "from"), text, wish);
     }
 }

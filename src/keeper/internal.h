@@ -19,6 +19,7 @@
 #include "keeper/retractions.h"
 #include "keeper/schedule.h"
 #include "keeper/sessions.h"
+#include "policy/domain_list.h"
 #include "spool/keyring.h"
 #include "spool/checker.h"
 #include "spool/writer.h"
@@ -36,6 +37,7 @@ struct keeper {
     struct spool_checker *queue_checker, *portal_checker;
     struct spool_writer *queue_writer; /* small content that comes with its question */
     struct spool_keyring *ring;
+    struct domain_list forced; /* the system-wide list */
     struct inbox inbox;
     struct peers peers;
     struct asks asks;

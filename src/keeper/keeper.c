@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "crypto/random.h"
 #include "keeper/internal.h"
+#include "keeper/plan.h"
 #include "keeper/silence.h"
 
 #include <errno.h>
@@ -102,7 +103,8 @@ bool keeper_open(struct loop *loop, struct settings *settings, uint8_t id_maker,
     keeper->started_ms = clock_unix_ms();
     buffer_init(&keeper->certificate, CERTIFICATE_MAX_BYTES);
     open_rooms(keeper);
-    if (!open_state(keeper, err) || !open_spool(keeper, err) || !restored_settle(keeper, err)) {
+    if (!plan_configure(keeper, settings, err) || !open_state(keeper, err) ||
+        !open_spool(keeper, err) || !restored_settle(keeper, err)) {
         keeper_close(&keeper);
         return false;
     }
@@ -114,7 +116,8 @@ bool keeper_configure(struct keeper *keeper, struct settings *settings, struct e
 {
     if (strcmp(settings->state_dir_cstr, keeper->settings->state_dir_cstr) != 0)
         return FAIL(err, ERR_PERM, "the state folder cannot change while the server runs");
-    if (!store_keys_open(keeper->store, settings->master_key.bytes, err))
+    if (!store_keys_open(keeper->store, settings->master_key.bytes, err) ||
+        !plan_configure(keeper, settings, err))
         return false;
     settings_unref(&keeper->settings);
     keeper->settings = settings_ref(settings);
@@ -193,6 +196,7 @@ void keeper_close(struct keeper **keeper)
     if (gone->portal_fd >= 0)
         close(gone->portal_fd);
     buffer_deinit(&gone->certificate);
+    domain_list_deinit(&gone->forced);
     settings_unref(&gone->settings);
     free(gone);
     *keeper = NULL;

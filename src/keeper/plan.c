@@ -47,10 +47,12 @@ static void account_facts(const struct settings_account *account, struct plan_fa
 {
     facts->encrypt_by_default = account->encrypt_by_default;
     facts->opt_out_allowed = account->opt_out_allowed;
-    facts->mode = account->mode;
     facts->order_count = account->order_count;
     memcpy(facts->order, account->order, sizeof facts->order);
     facts->proof_needed = account->proof_needed;
+    facts->mx_proved = account->mx_proved;
+    facts->tls_1_3_only = account->least_tls == SETTINGS_TLS_1_3;
+    facts->requiretls_relaxed = account->requiretls == REQUIRETLS_RELAXED;
     facts->cleartext_allowed = account->cleartext_allowed;
     facts->cleartext_after_ms = (uint32_t)account->cleartext_after_ms;
 }
@@ -59,13 +61,58 @@ static void account_facts(const struct settings_account *account, struct plan_fa
 static void default_facts(struct plan_facts *facts)
 {
     facts->encrypt_by_default = true;
-    facts->mode = MODE_TRY;
     facts->order[0] = METHOD_TLS;
     facts->order[1] = METHOD_PORTAL;
     facts->order_count = 2;
     facts->proof_needed = PROOF_VERIFIED;
     facts->cleartext_allowed = true;
     facts->cleartext_after_ms = 15 * 60 * 1000;
+}
+
+bool plan_configure(struct keeper *keeper, const struct settings *settings, struct err *err)
+{
+    struct domain_list list = {0};
+    unsigned line = 0;
+
+    for (size_t i = 0; i < settings->forced_domain_count; i++)
+        if (!domain_list_add(&list, slice_from_cstr(settings->forced_domains[i])))
+            line = (unsigned)i + 1;
+    if (line != 0 ||
+        !domain_list_add_lines(&list, settings->forced_domains_file.bytes, &line)) {
+        domain_list_deinit(&list);
+        return FAIL(err, ERR_PERM, "forced domains: entry %u is no domain", line);
+    }
+    domain_list_deinit(&keeper->forced);
+    keeper->forced = list; /* its texts are the settings' */
+    return true;
+}
+
+static enum delivery_mode mode_named(const struct settings_recipient *recipient)
+{
+    return recipient == NULL ? MODE_UNSET : recipient->mode;
+}
+
+/* Everybody who may name a mode, see policy/mode.h. */
+static void mode_facts(struct keeper *keeper, const struct settings_account *account,
+                       const struct plan_question *question, struct plan_facts *facts)
+{
+    struct slice domain = address_domain(question->address);
+    struct mode_facts named = {.is_listed = domain_list_holds(&keeper->forced, domain)};
+
+    if (account != NULL) {
+        named.named[MODE_FROM_RECIPIENT] =
+            mode_named(settings_recipient_named(account, question->address));
+        named.named[MODE_FROM_RECIPIENT_DOMAIN] =
+            mode_named(settings_recipient_named(account, domain));
+        if (account->sender_count > 0) {
+            named.named[MODE_FROM_SENDER] = settings_sender_mode(account, question->sender);
+            named.named[MODE_FROM_USER] = settings_sender_mode(account, question->user);
+            named.named[MODE_FROM_SENDER_DOMAIN] =
+                settings_sender_mode(account, address_domain(question->sender));
+        }
+        named.named[MODE_FROM_ACCOUNT] = account->mode;
+    }
+    facts->mode = policy_mode(&named, &facts->mode_source);
 }
 
 void plan_ask(struct keeper *keeper, const struct plan_question *question,
@@ -82,6 +129,9 @@ void plan_ask(struct keeper *keeper, const struct plan_question *question,
         .tls_required_no = question->tls_required_no,
         .portal_available = keeper->settings->portal.enabled && account != NULL,
         .is_replan = question->is_replan,
+        .is_unmet = question->is_unmet,
+        .is_excepted = settings_is_excepted(keeper->settings, address_domain(question->address),
+                                            clock_unix_ms()),
     };
 
     if (account != NULL) {
@@ -92,9 +142,10 @@ void plan_ask(struct keeper *keeper, const struct plan_question *question,
     }
     if (own != NULL) {
         facts.bar_tls = own->bar_tls;
-        if (own->mode != MODE_UNSET)
-            facts.mode = own->mode;
+        if (own->has_least_tls)
+            facts.tls_1_3_only = own->least_tls == SETTINGS_TLS_1_3;
     }
+    mode_facts(keeper, account, question, &facts);
     if (question->domain != NULL)
         facts.domain_tls =
             domain_tls_state(question->domain, facts.proof_needed, clock_unix_ms());

@@ -30,17 +30,23 @@ void replan_write(struct keeper *keeper, struct store_recipient *row)
     struct story_message story;
     struct verdict verdict;
     struct slice texts[2];
+    char sender_cstr[ADDRESS_MAX_BYTES + 1];
     bool has_sender;
 
     if (!store_message_get(keeper->store, row->message, &message) ||
         !store_recipient_get(keeper->store, row->message, row->number, row))
         return;
     story = story_message_of(&message);
+    if (!slice_to_cstr(store_address_get(keeper->store, message.sender), sender_cstr,
+                       sizeof sender_cstr))
+        sender_cstr[0] = '\0';
     plan_ask(keeper,
              &(struct plan_question){
                  .kind = message.kind,
                  .account = message.account,
                  .address = store_address_get(keeper->store, row->address),
+                 .sender = slice_from_cstr(sender_cstr),
+                 .user = message.user,
                  .domain = domain_get(keeper, row->domain),
                  .encrypt = message_flag_bits(message.flags, MESSAGE_ENCRYPT_SHIFT, 2),
                  .requiretls = (message.flags & MESSAGE_REQUIRETLS) != 0,

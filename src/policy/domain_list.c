@@ -97,8 +97,8 @@ static bool has(const struct domain_list *list, struct slice name, bool is_wild)
         int order;
 
         if (is_wild)
-            order = entry.len > 1 && entry.at[0] == '*' ? compare(slice_from(entry, 2), name)
-                                                        : 1;
+            order =
+                entry.len > 1 && entry.at[0] == '*' ? compare(slice_from(entry, 2), name) : 1;
         else
             order = compare(entry, name);
         if (order == 0)

@@ -8,7 +8,13 @@
 
 #include <stdio.h>
 
-enum { N = MODE_UNSET, O = MODE_OPPORTUNISTIC, F = MODE_FORCED, X = MODE_EXCLUSIVE, T = MODE_TRY };
+enum {
+    N = MODE_UNSET,
+    O = MODE_OPPORTUNISTIC,
+    F = MODE_FORCED,
+    X = MODE_EXCLUSIVE,
+    T = MODE_TRY
+};
 
 /* Named by: recipient, its domain, sender, user, sender's domain, account; listed; then what holds, by whom. */
 static const struct row {
@@ -22,7 +28,10 @@ static const struct row {
     {"sender's domain over account", {N, N, N, N, F, O}, false, F, MODE_FROM_SENDER_DOMAIN},
     {"user over sender's domain", {N, N, N, O, F, T}, false, O, MODE_FROM_USER},
     {"sender over user", {N, N, X, O, F, T}, false, X, MODE_FROM_SENDER},
-    {"recipient's domain over sender", {N, O, F, T, T, T}, false, O,
+    {"recipient's domain over sender",
+     {N, O, F, T, T, T},
+     false,
+     O,
      MODE_FROM_RECIPIENT_DOMAIN},
     {"recipient over all", {T, O, F, X, F, F}, false, T, MODE_FROM_RECIPIENT},
     {"list raises the account", {N, N, N, N, N, O}, true, F, MODE_FROM_FORCED_LIST},
@@ -56,14 +65,14 @@ static void test_lists(void **state)
         struct slice domain;
         bool is_in;
     } asked[] = {
-        {SLICE_INIT("bank.test"), true},       {SLICE_INIT("BANK.Test"), true},
-        {SLICE_INIT("a.bank.test"), false},    {SLICE_INIT("bank.test.x"), false},
-        {SLICE_INIT("gov.test"), false},       {SLICE_INIT("a.gov.test"), true},
-        {SLICE_INIT("a.b.GOV.test"), true},    {SLICE_INIT("xgov.test"), false},
-        {SLICE_INIT("last-one.test"), true},   {SLICE_INIT("0.test"), true},
-        {SLICE_INIT("test"), false},           {SLICE_INIT(""), false},
-        {SLICE_INIT(".gov.test"), true},       {SLICE_INIT("deep.sub.zone.test"), true},
-        {SLICE_INIT("sub.zone.test"), true},   {SLICE_INIT("zone.test"), true},
+        {SLICE_INIT("bank.test"), true},     {SLICE_INIT("BANK.Test"), true},
+        {SLICE_INIT("a.bank.test"), false},  {SLICE_INIT("bank.test.x"), false},
+        {SLICE_INIT("gov.test"), false},     {SLICE_INIT("a.gov.test"), true},
+        {SLICE_INIT("a.b.GOV.test"), true},  {SLICE_INIT("xgov.test"), false},
+        {SLICE_INIT("last-one.test"), true}, {SLICE_INIT("0.test"), true},
+        {SLICE_INIT("test"), false},         {SLICE_INIT(""), false},
+        {SLICE_INIT(".gov.test"), true},     {SLICE_INIT("deep.sub.zone.test"), true},
+        {SLICE_INIT("sub.zone.test"), true}, {SLICE_INIT("zone.test"), true},
     };
     struct domain_list list = {0};
     unsigned line = 0;
@@ -82,8 +91,9 @@ static void test_lists(void **state)
     assert_int_equal(line, 3);
     domain_list_deinit(&list);
     for (size_t i = 0; i < 5; i++) {
-        static const struct slice bad[] = {SLICE_INIT("*"), SLICE_INIT("*."), SLICE_INIT("a@b.test"),
-                                           SLICE_INIT("a.*.test"), SLICE_INIT("-a.test")};
+        static const struct slice bad[] = {SLICE_INIT("*"), SLICE_INIT("*."),
+                                           SLICE_INIT("a@b.test"), SLICE_INIT("a.*.test"),
+                                           SLICE_INIT("-a.test")};
 
         assert_false(domain_list_add(&list, bad[i]));
     }
@@ -97,7 +107,8 @@ static void test_long_list(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 5000; i++) {
-        (void)snprintf(names[i], sizeof names[i], "%sd%u.test", i % 7 == 0 ? "*." : "", i * 7919 % 5000);
+        (void)snprintf(names[i], sizeof names[i], "%sd%u.test", i % 7 == 0 ? "*." : "",
+                       i * 7919 % 5000);
         assert_true(domain_list_add(&list, slice_from_cstr(names[i])));
     }
     for (unsigned i = 0; i < 5000; i++) {
@@ -105,8 +116,8 @@ static void test_long_list(void **state)
         char below[32];
 
         (void)snprintf(below, sizeof below, "x.%s", names[i] + (is_wild ? 2 : 0));
-        assert_int_equal(domain_list_holds(&list, slice_from_cstr(names[i] + (is_wild ? 2 : 0))),
-                         !is_wild);
+        assert_int_equal(
+            domain_list_holds(&list, slice_from_cstr(names[i] + (is_wild ? 2 : 0))), !is_wild);
         assert_int_equal(domain_list_holds(&list, slice_from_cstr(below)), is_wild);
     }
     domain_list_deinit(&list);
@@ -163,8 +174,8 @@ static void test_ratchet_is_a_window(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_precedence), cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_long_list),  cmocka_unit_test(test_ratchet),
+        cmocka_unit_test(test_precedence),          cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_long_list),           cmocka_unit_test(test_ratchet),
         cmocka_unit_test(test_ratchet_is_a_window),
     };
 

@@ -353,7 +353,8 @@ static void test_secure_never_means_cleartext(void **state)
         /* TLS-Required: No weakens nothing that is secure, and REQUIRETLS wins over it. */
         if (verdict.requirement.tls_not_required)
             assert_true(verdict.method == METHOD_REGULAR &&
-                        (facts.tls_required_no || facts.is_excepted) && !facts.requiretls && verdict.requirement.least == PROOF_NONE);
+                        (facts.tls_required_no || facts.is_excepted) && !facts.requiretls &&
+                        verdict.requirement.least == PROOF_NONE);
     }
     assert_true(seen > 1000);
 }

@@ -45,6 +45,7 @@ unsigned ratchet_times(const struct ratchet *ratchet, int64_t day)
     unsigned times = 0;
 
     for (unsigned i = 0; i < RATCHET_DAYS; i++)
-        times += (unsigned)((i < DAYS_IN_LOW ? now.low >> 4 * i : now.high >> 4 * (i - 16)) & 15);
+        times +=
+            (unsigned)((i < DAYS_IN_LOW ? now.low >> 4 * i : now.high >> 4 * (i - 16)) & 15);
     return times;
 }

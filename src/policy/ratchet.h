@@ -18,6 +18,7 @@ struct ratchet {
     uint64_t low, high;
 };
 
+/* The day that a moment (unix milliseconds) belongs to. */
 int64_t ratchet_day(int64_t unix_ms);
 /*
  * Seen with TLS on this day. True: the memory has changed and is worth writing; that ends after `wanted` times

@@ -3,6 +3,7 @@
 
 #include "crypto/sign.h"
 #include "crypto/tls.h"
+#include "policy/domain_list.h"
 #include "store/master.h"
 
 #include <string.h>
@@ -72,6 +73,20 @@ static bool inspect_roots(const struct settings_file *file, const char *path_cst
     return true;
 }
 
+static bool inspect_domains(const struct settings_file *file, const char *path_cstr,
+                            struct err *err)
+{
+    struct domain_list list = {0};
+    unsigned line;
+    bool is_right = domain_list_add_lines(&list, file->bytes, &line);
+
+    domain_list_deinit(&list);
+    return is_right ||
+           FAIL(err, ERR_PERM,
+                "%s:%u: %s, line %u is no domain; write x.test or *.x.test, one a line",
+                path_cstr, file->line, file->path_cstr, line);
+}
+
 bool inspect_files(struct settings *settings, const char *path_cstr, struct err *err)
 {
     struct settings_file *file;
@@ -81,7 +96,8 @@ bool inspect_files(struct settings *settings, const char *path_cstr, struct err 
     if (!inspect_master_key(&settings->master_key, path_cstr, err) ||
         !inspect_pair(&settings->tls_certificate, &settings->tls_key, path_cstr, err) ||
         !inspect_pair(&settings->portal.certificate, &settings->portal.key, path_cstr, err) ||
-        !inspect_roots(&settings->trusted_roots, path_cstr, err))
+        !inspect_roots(&settings->trusted_roots, path_cstr, err) ||
+        !inspect_domains(&settings->forced_domains_file, path_cstr, err))
         return false;
     while ((file = settings_file_next(settings, &position, &kind)) != NULL) {
         if (kind == SETTINGS_FILE_DKIM_KEY && !inspect_dkim_key(file, path_cstr, err))

@@ -3,6 +3,7 @@
 
 #include "base/map.h"
 #include "settings/check_inbound.h"
+#include "settings/check_modes.h"
 #include "settings/values.h"
 
 #include <stdio.h>
@@ -303,8 +304,8 @@ static void check_top(struct checking *c)
 void settings_check(struct settings *settings, struct cfg_t *tree,
                     struct settings_mistake *mistake)
 {
-    static const char *const kinds[] = {"listener", "account", "domain",
-                                        "user",     "route",   "lockdown"};
+    static const char *const kinds[] = {"listener", "account",  "domain",   "user",
+                                        "route",    "lockdown", "exception"};
     struct checking c = {settings, tree, mistake};
 
     for (size_t i = 0; i < COUNT_OF(kinds); i++)
@@ -322,4 +323,5 @@ void settings_check(struct settings *settings, struct cfg_t *tree,
     for (size_t i = 0; i < settings->route_count; i++)
         check_route(&c, settings_tree_section(tree, "route", i), &settings->routes[i]);
     settings_check_inbound(settings, tree, mistake);
+    settings_check_modes(settings, tree, mistake);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "settings/settings.h"
 
+#include "settings/values.h"
+
 #include <string.h>
 
 const struct settings_account *settings_account_find(const struct settings *settings,
@@ -66,6 +68,37 @@ const struct settings_recipient *settings_recipient_find(const struct settings_a
             by_domain = &account->recipients[i];
     }
     return by_domain;
+}
+
+const struct settings_recipient *
+settings_recipient_named(const struct settings_account *account, struct slice name)
+{
+    for (size_t i = 0; i < account->recipient_count; i++)
+        if (slice_equal_nocase(slice_from_cstr(account->recipients[i].match_cstr), name))
+            return &account->recipients[i];
+    return NULL;
+}
+
+enum delivery_mode settings_sender_mode(const struct settings_account *account,
+                                        struct slice name)
+{
+    for (size_t i = 0; i < account->sender_count; i++)
+        if (slice_equal_nocase(slice_from_cstr(account->senders[i].match_cstr), name))
+            return account->senders[i].mode;
+    return MODE_UNSET;
+}
+
+bool settings_is_excepted(const struct settings *settings, struct slice domain, int64_t now_ms)
+{
+    for (size_t i = 0; i < settings->exception_count; i++) {
+        const struct settings_exception *exception = &settings->exceptions[i];
+        int64_t end_ms;
+
+        if (slice_equal_nocase(slice_from_cstr(exception->domain_cstr), domain))
+            return value_date_parse(slice_from_cstr(exception->until_cstr), &end_ms) &&
+                   now_ms < end_ms;
+    }
+    return false;
 }
 
 bool settings_pattern_matches(const char *pattern_cstr, struct slice name)

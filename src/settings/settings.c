@@ -106,6 +106,7 @@ static struct settings_file *file_at(struct settings *settings, size_t index,
         {&settings->tls_key, SETTINGS_FILE_SMTP_TLS},
         {&settings->trusted_roots, SETTINGS_FILE_ROOTS},
         {&settings->resolver.trust_anchor, SETTINGS_FILE_TRUST_ANCHOR},
+        {&settings->forced_domains_file, SETTINGS_FILE_DOMAINS},
         {&settings->portal.certificate, SETTINGS_FILE_PORTAL_TLS},
         {&settings->portal.key, SETTINGS_FILE_PORTAL_TLS},
     };
@@ -190,7 +191,8 @@ static bool load_named(struct settings_file *file, enum settings_file_kind kind,
                        const char *path_cstr, struct err *err)
 {
     bool is_secret = kind == SETTINGS_FILE_MASTER_KEY || kind == SETTINGS_FILE_DKIM_KEY;
-    bool is_pem = kind != SETTINGS_FILE_MASTER_KEY && kind != SETTINGS_FILE_TRUST_ANCHOR;
+    bool is_pem = kind != SETTINGS_FILE_MASTER_KEY && kind != SETTINGS_FILE_TRUST_ANCHOR &&
+                  kind != SETTINGS_FILE_DOMAINS;
     struct buffer bytes;
     bool loaded = false, is_open = false;
 

@@ -47,6 +47,7 @@ enum settings_file_kind {
     SETTINGS_FILE_DKIM_KEY,
     SETTINGS_FILE_ROOTS,        /* trusted roots */
     SETTINGS_FILE_TRUST_ANCHOR, /* DNSSEC */
+    SETTINGS_FILE_DOMAINS,      /* names of domains: the forced list */
 };
 
 struct settings_network {
@@ -75,16 +76,31 @@ enum reader_proof {
     READER_PROOF_LINK,   /* link only: a named, audited policy */
 };
 
+enum settings_tls { SETTINGS_TLS_1_2, SETTINGS_TLS_1_3 };
+
 /* Overrides for one recipient address ("bob@x.test") or domain ("x.test"). */
 struct settings_recipient {
     const char *match_cstr;
     enum delivery_mode mode; /* MODE_UNSET = the account's */
     bool bar_tls;            /* TLS alone is not allowed for it */
+    bool has_least_tls;
+    enum settings_tls least_tls;
     bool has_proof;
     enum reader_proof proof;
     const char *question_cstr; /* used with READER_PROOF_ANSWER when the message brings none */
     const char *answer_cstr;
 };
+
+/* Mode for what one sender address, one user or one domain ("clinic.test") of ours sends. */
+struct settings_sender {
+    const char *match_cstr;
+    enum delivery_mode mode; /* MODE_UNSET = says nothing */
+};
+
+/* What becomes of ordinary mail whose way stays barred for too long. */
+enum settings_unmet { UNMET_HOLD, UNMET_PORTAL, UNMET_CLEAR };
+
+enum settings_requiretls { REQUIRETLS_STRICT, REQUIRETLS_RELAXED };
 
 struct settings_account {
     const char *name_cstr;
@@ -96,11 +112,16 @@ struct settings_account {
     enum delivery_mode mode;          /* default MODE_TRY */
     enum method order[METHOD_COUNT];  /* default tls, openpgp, smime, portal */
     size_t order_count;
-    enum proof_level proof_needed;  /* default PROOF_VERIFIED */
-    bool cleartext_allowed;         /* for ordinary mail; default true */
-    int64_t cleartext_after_ms;     /* default 15 min */
-    int64_t tls_retry_ms;           /* proved domain lost its proof: default 4 h */
-    enum reader_proof reader_proof; /* default READER_PROOF_CODE */
+    enum proof_level proof_needed; /* default PROOF_VERIFIED */
+    bool mx_proved; /* secure mail only to hosts whose name is proved; default no */
+    enum settings_requiretls requiretls;
+    enum settings_tls least_tls;       /* for secure mail; default 1.2 */
+    enum settings_unmet policy_unmet;  /* default UNMET_HOLD; never CLEAR */
+    enum settings_unmet ratchet_after; /* default UNMET_HOLD */
+    bool cleartext_allowed;            /* for ordinary mail; default true */
+    int64_t cleartext_after_ms;        /* default 15 min */
+    int64_t tls_retry_ms;              /* proved domain lost its proof: default 4 h */
+    enum reader_proof reader_proof;    /* default READER_PROOF_CODE */
     int64_t portal_expire_ms, portal_expire_min_ms, portal_expire_max_ms; /* default 30 days */
     const char *notice_from_cstr;    /* e.g. "Clinic secure mail <secure@clinic.test>" */
     const char *notice_subject_cstr; /* neutral */
@@ -110,6 +131,8 @@ struct settings_account {
     size_t relay_network_count;
     struct settings_recipient *recipients;
     size_t recipient_count;
+    struct settings_sender *senders;
+    size_t sender_count;
 };
 
 struct settings_user {
@@ -129,8 +152,6 @@ struct settings_route {
         host_cstr; /* name: also the reference identifier; "[127.0.0.1]" = address literal, no MX look-up */
     uint16_t port;
 };
-
-enum settings_tls { SETTINGS_TLS_1_2, SETTINGS_TLS_1_3 };
 
 /*
  * Who may send to an mx listener over TLS only. Senders and hosts are domains; "*.x.test" is every name below
@@ -177,6 +198,25 @@ struct settings_delivery {
     uint32_t messages_per_connection;     /* default 1000 */
     int64_t idle_ms;                      /* idle connection kept, default 10 s */
     bool prefer_ipv4;
+    uint32_t ratchet;         /* seen with TLS so often within 30 days; 0 = off; default 3 */
+    int64_t ratchet_hold_ms;  /* then no clear text for so long; default 4 h */
+    int64_t policy_notice_ms; /* the sender of mail that a policy holds is told; default 1 h */
+};
+
+/* Testing other domains' TLS without mail. */
+struct settings_board {
+    int64_t every_ms;       /* default 1 day; 0 = only when asked */
+    int64_t first_after_ms; /* after a domain's first mail; default 1 min */
+    int64_t again_after_ms; /* a worse verdict is believed at the next test; default 15 min */
+    int64_t used_within_ms; /* domains used within this time are tested; default 30 days */
+    uint32_t at_once;       /* default 4 */
+};
+
+/* Until this day, inclusive, ordinary mail to the domain does not heed what it publishes. */
+struct settings_exception {
+    const char *domain_cstr;
+    const char *until_cstr;  /* "2026-12-31", UTC */
+    const char *reason_cstr; /* for whoever reads the settings later */
 };
 
 /* Data for the resolver itself, e.g. "good.test. MX 10 mx.good.test." (development and tests). */
@@ -218,6 +258,9 @@ struct settings {
     const char *state_dir_cstr;
     const char
         *user_cstr; /* run_as: drop to this user when started as root, default "postern" */
+    const char *const *forced_domains; /* at least mode forced for mail to these */
+    size_t forced_domain_count;
+    struct settings_file forced_domains_file;      /* more of them, one a line; keeper only */
     const char *control_path_cstr;                 /* default STATE/control.sock */
     struct settings_file master_key;               /* keeper only */
     struct settings_file tls_certificate, tls_key; /* smtpd only */
@@ -232,6 +275,7 @@ struct settings {
     int64_t story_keep_ms; /* rows of finished messages, default 90 days */
     struct settings_limits limits;
     struct settings_delivery delivery;
+    struct settings_board board;
     struct settings_resolver resolver;
     struct settings_portal portal;
     struct settings_metrics metrics;
@@ -245,6 +289,8 @@ struct settings {
     size_t user_count;
     struct settings_route *routes;
     size_t route_count;
+    struct settings_exception *exceptions;
+    size_t exception_count;
     struct settings_lockdown *lockdowns;
     size_t lockdown_count;
 };
@@ -297,6 +343,14 @@ bool settings_fingerprint_listed(const char *const *fingerprints, size_t count,
 /* Is the client's address inside one of the networks? */
 bool settings_network_holds(const struct settings_network *networks, size_t count,
                             const struct sockaddr *client);
+/* The override for an address alone, or for its domain alone; NULL = none. */
+const struct settings_recipient *
+settings_recipient_named(const struct settings_account *account, struct slice name);
+/* The mode that the account names for a sender: an address, a user or a domain; MODE_UNSET = none. */
+enum delivery_mode settings_sender_mode(const struct settings_account *account,
+                                        struct slice name);
+/* Does an exception hold for this domain now? */
+bool settings_is_excepted(const struct settings *settings, struct slice domain, int64_t now_ms);
 /* The account whose relay networks hold this client address (IPv4 or IPv6); NULL = none. */
 const struct settings_account *settings_relay_account(const struct settings *settings,
                                                       const struct sockaddr *client);

@@ -263,6 +263,22 @@ static const struct refusal {
     {"portal {\n url = \"https://p.test\" }", ":4: portal: 'address' is missing"},
     {"portal { certificate = a }", "portal: 'url' is missing"},
     {"portal { attempts = 0 }", "out of range"},
+    {"forced_domains = {\"x.test\", \"*\"}",
+     "forced_domains holds \"*\", which is not a domain"},
+    {"exception \"x.test\" { }", "'until' is missing"},
+    {"exception \"x.test\" { until = \"2026-02-29\" }", "until = \"2026-02-29\" is not a day"},
+    {"exception \"x.test\" { until = \"31.12.2026\" }", "is not a day"},
+    {"exception \"a@x.test\" { until = \"2026-12-31\" }", "is not a domain name"},
+    {"account \"a\" { organisation = A policy_unmet = clear }",
+     "would ignore what others publish"},
+    {"account \"a\" { organisation = A least_tls = 1.1 }", "is not one of: 1.2 1.3"},
+    {"account \"a\" { organisation = A sender \"x.test\" { mode = forced } }",
+     "sender \"x.test\" is no address, and no user or domain of account"},
+    {ACCOUNT "account \"a\" { organisation = A sender \"x.test\" { mode = forced } }\n"
+             "domain \"x.test\" { account = clinic }",
+     "no user or domain of account \"a\""},
+    {"account \"a\" { organisation = A sender \"a@x.test\" { } }", "'mode' is missing"},
+    {"delivery { ratchet = 16 }", "out of range"},
     {"lockdown \"l\" { }", ":4: lockdown \"l\" names nobody"},
     {"lockdown \"l\" { senders = {\"a@x.test\"} }",
      "senders holds \"a@x.test\", which is not a domain"},
@@ -449,13 +465,49 @@ static void test_values(void **state)
     assert_false(value_is_origin(S("https://")));
 }
 
+static void test_days(void **state)
+{
+    static const struct {
+        struct slice text;
+        int64_t end_s; /* as `date -d DAY+1day +%s` says; 0 = refused */
+    } rows[] = {
+        {SLICE_INIT("1970-01-01"), 86400},
+        {SLICE_INIT("2026-12-31"), 1798761600},
+        {SLICE_INIT("2024-02-29"), 1709251200},
+        {SLICE_INIT("2000-02-29"), 951868800},
+        {SLICE_INIT("2100-03-01"), 4107628800},
+        {SLICE_INIT("2023-02-29"), 0},
+        {SLICE_INIT("2100-02-29"), 0},
+        {SLICE_INIT("1969-12-31"), 0},
+        {SLICE_INIT("2026-13-01"), 0},
+        {SLICE_INIT("2026-00-01"), 0},
+        {SLICE_INIT("2026-1-1"), 0},
+        {SLICE_INIT("2026/12/31"), 0},
+        {SLICE_INIT(""), 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int64_t end_ms = 0;
+        bool is_day = value_date_parse(rows[i].text, &end_ms);
+
+        if (is_day != (rows[i].end_s != 0) || (is_day && end_ms != rows[i].end_s * 1000))
+            fail_msg("%.*s: %lld", SLICE_ARGS(rows[i].text), (long long)end_ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_lookups),  cmocka_unit_test(test_files),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_refuses_odd_texts),
-        cmocka_unit_test(test_load),     cmocka_unit_test(test_sample),
+        cmocka_unit_test(test_days),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_lookups),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_refuses_odd_texts),
+        cmocka_unit_test(test_load),
+        cmocka_unit_test(test_sample),
         cmocka_unit_test(test_values),
     };
 

@@ -17,6 +17,8 @@ static const char *const listener_words[] = {"submission", "submissions", "mx", 
 static const char *const mode_words[] = {"inherit", "none", "opportunistic", "forced", "exclusive", "try", NULL};
 static const char *const level_words[] = {"none", "encrypted", "verified", "dane", NULL};
 static const char *const tls_words[] = {"1.2", "1.3", NULL};
+static const char *const requiretls_words[] = {"strict", "relaxed", NULL};
+static const char *const unmet_words[] = {"hold", "portal", "clear", NULL};
 static const char *const proof_words[] = {"code", "answer", "link", NULL};
 
 #define AT(field) offsetof(struct STRUCT, field)
@@ -50,9 +52,16 @@ static const struct settings_section domain_inner[] = {
 static const struct settings_row recipient_rows[] = {
     {"mode",     VALUE_WORD, AT(mode),          0,             "inherit", 0, 0, mode_words},
     {"bar_tls",  VALUE_FLAG, AT(bar_tls),       0,             "no",      0, 0, NULL},
+    {"least_tls", VALUE_WORD, AT(least_tls),    AT(has_least_tls), "",    0, 0, tls_words},
     {"proof",    VALUE_WORD, AT(proof),         AT(has_proof), "",        0, 0, proof_words},
     {"question", VALUE_TEXT, AT(question_cstr), 0,             "",        0, 0, NULL},
     {"answer",   VALUE_TEXT, AT(answer_cstr),   0,             "",        0, 0, NULL},
+};
+#undef STRUCT
+
+#define STRUCT settings_sender
+static const struct settings_row sender_rows[] = {
+    {"mode", VALUE_WORD, AT(mode), 0, NULL, 0, 0, mode_words},
 };
 #undef STRUCT
 
@@ -66,6 +75,11 @@ static const struct settings_row account_rows[] = {
     {"mode",               VALUE_WORD,     AT(mode),                 0,  "try",   0, 0, mode_words},
     {"methods",            VALUE_METHODS,  AT(order), AT(order_count),   "tls openpgp smime portal", 0, 0, NULL},
     {"proof_needed",       VALUE_WORD,     AT(proof_needed),         0,  "verified", 0, 0, level_words},
+    {"mx_proved",          VALUE_FLAG,     AT(mx_proved),            0,  "no",    0, 0, NULL},
+    {"requiretls",         VALUE_WORD,     AT(requiretls),           0,  "strict", 0, 0, requiretls_words},
+    {"least_tls",          VALUE_WORD,     AT(least_tls),            0,  "1.2",   0, 0, tls_words},
+    {"policy_unmet",       VALUE_WORD,     AT(policy_unmet),         0,  "hold",  0, 0, unmet_words},
+    {"ratchet_after",      VALUE_WORD,     AT(ratchet_after),        0,  "hold",  0, 0, unmet_words},
     {"cleartext_allowed",  VALUE_FLAG,     AT(cleartext_allowed),    0,  "yes",   0, 0, NULL},
     {"cleartext_after",    VALUE_DURATION, AT(cleartext_after_ms),   0,  "15m",   0, 7 * DAY_MS, NULL},
     {"tls_retry",          VALUE_DURATION, AT(tls_retry_ms),         0,  "4h",    0, 5 * DAY_MS, NULL},
@@ -81,6 +95,8 @@ static const struct settings_row account_rows[] = {
 static const struct settings_section account_inner[] = {
     {"recipient", true, AT(recipients), AT(recipient_count), sizeof(struct settings_recipient),
      offsetof(struct settings_recipient, match_cstr), VALUE_TEXT, ROWS(recipient_rows), NULL, 0},
+    {"sender", true, AT(senders), AT(sender_count), sizeof(struct settings_sender),
+     offsetof(struct settings_sender, match_cstr), VALUE_TEXT, ROWS(sender_rows), NULL, 0},
 };
 #undef STRUCT
 
@@ -139,6 +155,26 @@ static const struct settings_row delivery_rows[] = {
     {"messages_per_connection", VALUE_COUNT,    AT(messages_per_connection), 0, "1000", 1, 1000000,          NULL},
     {"idle",                    VALUE_DURATION, AT(idle_ms),                 0, "10s",  0, 10 * MINUTE_MS,   NULL},
     {"prefer_ipv4",             VALUE_FLAG,     AT(prefer_ipv4),             0, "no",   0, 0,                NULL},
+    {"ratchet",                 VALUE_COUNT,    AT(ratchet),                 0, "3",    0, 15,               NULL},
+    {"ratchet_hold",            VALUE_DURATION, AT(ratchet_hold_ms),         0, "4h",   SECOND_MS, 5 * DAY_MS,  NULL},
+    {"policy_notice",           VALUE_DURATION, AT(policy_notice_ms),        0, "1h",   SECOND_MS, 30 * DAY_MS, NULL},
+};
+#undef STRUCT
+
+#define STRUCT settings_board
+static const struct settings_row board_rows[] = {
+    {"every",       VALUE_DURATION, AT(every_ms),       0, "1d",  0, 30 * DAY_MS,          NULL},
+    {"first_after", VALUE_DURATION, AT(first_after_ms), 0, "1m",  0, DAY_MS,               NULL},
+    {"again_after", VALUE_DURATION, AT(again_after_ms), 0, "15m", 100, DAY_MS,             NULL},
+    {"used_within", VALUE_DURATION, AT(used_within_ms), 0, "30d", MINUTE_MS, 3650 * DAY_MS, NULL},
+    {"at_once",     VALUE_COUNT,    AT(at_once),        0, "4",   1, 100,                  NULL},
+};
+#undef STRUCT
+
+#define STRUCT settings_exception
+static const struct settings_row exception_rows[] = {
+    {"until",  VALUE_TEXT, AT(until_cstr),  0, NULL, 0, 0, NULL},
+    {"reason", VALUE_TEXT, AT(reason_cstr), 0, "",   0, 0, NULL},
 };
 #undef STRUCT
 
@@ -177,6 +213,8 @@ static const struct settings_row root_rows[] = {
     {"run_as",            VALUE_TEXT,     AT(user_cstr),         0, "postern", 0, 0,   NULL},
     {"control",           VALUE_PATH,     AT(control_path_cstr), 0, "",        0, 0,   NULL},
     {"master_key",        VALUE_FILE,     AT(master_key),        0, NULL,      0, 0,   NULL},
+    {"forced_domains",      VALUE_TEXTS, AT(forced_domains), AT(forced_domain_count), "", 0, 0, NULL},
+    {"forced_domains_file", VALUE_FILE,  AT(forced_domains_file), 0, "",     0, 0,     NULL},
     {"tls_certificate",   VALUE_FILE,     AT(tls_certificate),   0, "",        0, 0,   NULL},
     {"tls_key",           VALUE_FILE,     AT(tls_key),           0, "",        0, 0,   NULL},
     {"trusted_roots",     VALUE_FILE,     AT(trusted_roots),     0, "/etc/ssl/certs/ca-certificates.crt", 0, 0, NULL},
@@ -202,10 +240,13 @@ static const struct settings_section root_inner[] = {
      offsetof(struct settings_user, name_cstr), VALUE_TEXT, ROWS(user_rows), NULL, 0},
     {"route", true, AT(routes), AT(route_count), sizeof(struct settings_route),
      offsetof(struct settings_route, domain_cstr), VALUE_TEXT, ROWS(route_rows), NULL, 0},
+    {"exception", true, AT(exceptions), AT(exception_count), sizeof(struct settings_exception),
+     offsetof(struct settings_exception, domain_cstr), VALUE_DOMAIN, ROWS(exception_rows), NULL, 0},
     {"lockdown", true, AT(lockdowns), AT(lockdown_count), sizeof(struct settings_lockdown),
      offsetof(struct settings_lockdown, name_cstr), VALUE_TEXT, ROWS(lockdown_rows), NULL, 0},
     {"limits", false, AT(limits), 0, sizeof(struct settings_limits), 0, VALUE_TEXT, ROWS(limits_rows), NULL, 0},
     {"delivery", false, AT(delivery), 0, sizeof(struct settings_delivery), 0, VALUE_TEXT, ROWS(delivery_rows), NULL, 0},
+    {"board", false, AT(board), 0, sizeof(struct settings_board), 0, VALUE_TEXT, ROWS(board_rows), NULL, 0},
     {"resolver", false, AT(resolver), 0, sizeof(struct settings_resolver), 0, VALUE_TEXT, ROWS(resolver_rows), NULL, 0},
     {"portal", false, AT(portal), 0, sizeof(struct settings_portal), 0, VALUE_TEXT, ROWS(portal_rows), NULL, 0},
     {"metrics", false, AT(metrics), 0, sizeof(struct settings_metrics), 0, VALUE_TEXT, ROWS(metrics_rows), NULL, 0},

@@ -66,6 +66,37 @@ bool value_duration_parse(struct slice text, int64_t *ms_out)
     return true;
 }
 
+/* Days since 1970-01-01; false when there is no such day. */
+static bool days_of(uint64_t year, uint64_t month, uint64_t day, int64_t *days_out)
+{
+    static const uint8_t lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    uint64_t before = year - 1, days;
+
+    if (year < 1970 || year > 9999 || month < 1 || month > 12 || day < 1 ||
+        day > lengths[month - 1] + (is_leap && month == 2 ? 1U : 0U))
+        return false;
+    days = before * 365 + before / 4 - before / 100 + before / 400 - 719162 + day - 1;
+    for (uint64_t i = 1; i < month; i++)
+        days += lengths[i - 1] + (is_leap && i == 2 ? 1U : 0U);
+    *days_out = (int64_t)days;
+    return true;
+}
+
+bool value_date_parse(struct slice text, int64_t *end_ms_out)
+{
+    uint64_t year, month, day;
+    int64_t days;
+
+    if (text.len != 10 || text.at[4] != '-' || text.at[7] != '-' ||
+        !slice_parse_u64(slice_head(text, 4), &year) ||
+        !slice_parse_u64(slice_head(slice_from(text, 5), 2), &month) ||
+        !slice_parse_u64(slice_from(text, 8), &day) || !days_of(year, month, day, &days))
+        return false;
+    *end_ms_out = (days + 1) * 86400000;
+    return true;
+}
+
 bool value_size_parse(struct slice text, uint64_t *bytes_out)
 {
     return parse_with_unit(text, size_units, COUNT_OF(size_units), UINT64_C(1) << 60,

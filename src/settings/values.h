@@ -11,6 +11,8 @@
 
 /* "250ms" "30s" "15m" "4h" "30d" "2w", and "0": milliseconds. Whole numbers only, below 100 years. */
 MUST_CHECK bool value_duration_parse(struct slice text, int64_t *ms_out);
+/* "2026-12-31": the end of that day in UTC, unix milliseconds. Years 1970 to 9999. */
+MUST_CHECK bool value_date_parse(struct slice text, int64_t *end_ms_out);
 /* "4096" "256K" "50M" "2G": bytes (powers of 1024), below 2^60. */
 MUST_CHECK bool value_size_parse(struct slice text, uint64_t *bytes_out);
 /* yes true on; no false off. */
