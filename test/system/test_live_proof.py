@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from world.ca import Authority, openssl
+from world.ca import Authority, self_signed
 from world.mails import canary_mail, header_id, make_mail, send, submit
 from world.reader import link_in
 
@@ -109,31 +109,6 @@ def test_connections_are_reused_only_for_what_they_proved(world, house):
     assert len([m for m in host.messages if link_in(m, must=False)]) == 3
 
 
-def expired(ca, name):
-    """A certificate that ended yesterday."""
-    certificate, key = ca.issue(name)
-    import os
-    openssl('req', '-new', '-key', key, '-subj', f'/CN={name}', '-out', key + '.csr')
-    with open(key + '.ext', 'w', encoding='ascii') as file:
-        file.write(f'subjectAltName=DNS:{name}\n')
-    database = os.path.join(ca.folder, 'index.txt')
-    open(database, 'w', encoding='ascii').close()
-    with open(os.path.join(ca.folder, 'ca.conf'), 'w', encoding='ascii') as file:
-        file.write(f'[ca]\ndefault_ca=a\n[a]\ndatabase={database}\nnew_certs_dir={ca.folder}\nrand_serial=yes\n'
-                   'default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n')
-    openssl('ca', '-batch', '-config', os.path.join(ca.folder, 'ca.conf'), '-cert', ca.roots, '-keyfile', ca.key, '-in',
-            key + '.csr', '-out', certificate, '-extfile', key + '.ext', '-startdate', '20200101000000Z', '-enddate',
-            '20200201000000Z', '-notext')
-    return certificate, key
-
-
-def self_signed(ca, name):
-    base = f'{ca.folder}/self-{name}'
-    openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', base + '.key', '-out',
-            base + '.pem', '-days', '3', '-subj', f'/CN={name}', '-addext', f'subjectAltName=DNS:{name}')
-    return base + '.pem', base + '.key'
-
-
 PROOFS = {
     'exact': (lambda ca, name: ca.issue(name), True),
     'one of several names': (lambda ca, name: ca.issue('a.example.test', name), True),
@@ -143,8 +118,8 @@ PROOFS = {
     'another name': (lambda ca, name: ca.issue('mx.example.test'), False),
     'the domain, not the host': (lambda ca, name: ca.issue(name.split('.', 1)[1]), False),
     'a name that only begins so': (lambda ca, name: ca.issue(name + '.evil.test'), False),
-    'expired': (expired, False),
-    'self-signed': (self_signed, False),
+    'expired': (lambda ca, name: ca.issue(name, days=-1), False),
+    'self-signed': (lambda ca, name: self_signed(ca.folder, name), False),
     'another authority': (lambda ca, name: Authority(ca.folder + '/other', 'Another CA').issue(name), False),
 }
 

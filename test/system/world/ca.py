@@ -23,7 +23,10 @@ class Authority:
                 '-addext', 'keyUsage=critical,keyCertSign,cRLSign')
 
     def issue(self, *names, days=30):
-        """Certificate (with the key in a second file) for these DNS names: (certificate, key)."""
+        """
+        Certificate (with the key in a second file) for these DNS names: (certificate, key). With days=-1 it ended
+        yesterday.
+        """
         self.count += 1
         base = os.path.join(self.folder, f'{self.count}-{names[0].strip("*.")}')
         openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout',
@@ -35,6 +38,23 @@ class Authority:
                 '-set_serial', str(1000 + self.count), '-days', str(days), '-extfile', base + '.ext',
                 '-out', base + '.pem')
         return base + '.pem', base + '.key'
+
+    def with_chain(self, pair):
+        """The same certificate with the authority's own behind it in the file, for DANE-TA."""
+        with open(pair[0], encoding='ascii') as leaf, open(self.roots, encoding='ascii') as own:
+            text = leaf.read() + own.read()
+        path = pair[0].replace('.pem', '-chain.pem')
+        with open(path, 'w', encoding='ascii') as file:
+            file.write(text)
+        return path, pair[1]
+
+
+def self_signed(folder, name):
+    """A certificate that nobody vouches for."""
+    base = os.path.join(folder, 'self-' + name)
+    openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', base + '.key', '-out',
+            base + '.pem', '-days', '3', '-subj', f'/CN={name}', '-addext', f'subjectAltName=DNS:{name}')
+    return base + '.pem', base + '.key'
 
 
 def dkim_key(path, kind):

@@ -25,6 +25,7 @@ PATIENCE = float(os.environ.get('POSTERN_PATIENCE') or 4)
 PROGRAMS = {  # name: (program, Debian's package)
     'chromium': ('/usr/bin/chromium', 'chromium'), 'chromedriver': ('/usr/bin/chromedriver', 'chromium-driver'),
     'curl': ('curl', 'curl'), 'msmtp': ('msmtp', 'msmtp'), 'nsd': ('/usr/sbin/nsd', 'nsd'), 'ip': ('ip', 'iproute2'),
+    'ldns': ('ldns-signzone', 'ldnsutils'),
     'opendkim': ('/usr/sbin/opendkim-testmsg', 'opendkim-tools'), 'postfix': ('/usr/sbin/postfix', 'postfix'),
     'swaks': ('swaks', 'swaks'), 'tshark': ('tshark', 'tshark'), 'cc': ('cc', 'gcc'),
     'promtool': (os.environ.get('PROMTOOL') or 'promtool', 'prometheus'),

@@ -6,8 +6,11 @@ import subprocess
 from . import wait_until
 
 
-def write_nsd(folder, address, port, zones):
-    """Write zones {name: text} and a configuration; returns the configuration's path."""
+def write_nsd(folder, address, port, zones, broken=()):
+    """
+    Write zones {name: text} and a configuration; returns the configuration's path. Zones named in `broken` are
+    promised and not there: SERVFAIL.
+    """
     lines = ['server:', f'  ip-address: {address}@{port}', '  username: ""', '  chroot: ""',
              f'  zonesdir: "{folder}"', '  database: ""', f'  pidfile: "{folder}/nsd.pid"',
              f'  zonelistfile: "{folder}/zone.list"', f'  xfrdfile: "{folder}/xfrd.state"',
@@ -16,6 +19,7 @@ def write_nsd(folder, address, port, zones):
     for name, text in zones.items():
         with open(os.path.join(folder, name + '.zone'), 'w', encoding='ascii') as file:
             file.write(text)
+    for name in [*zones, *broken]:
         lines += ['zone:', f'  name: "{name}"', f'  zonefile: "{name}.zone"']
     path = os.path.join(folder, 'nsd.conf')
     with open(path, 'w', encoding='ascii') as file:
@@ -24,10 +28,10 @@ def write_nsd(folder, address, port, zones):
 
 
 class Nsd:
-    def __init__(self, folder, address, port, zones):
+    def __init__(self, folder, address, port, zones, broken=()):
         os.makedirs(folder, exist_ok=True)
         self.log = open(os.path.join(folder, 'nsd.log'), 'wb')
-        self.process = subprocess.Popen(['/usr/sbin/nsd', '-d', '-c', write_nsd(folder, address, port, zones)],
+        self.process = subprocess.Popen(['/usr/sbin/nsd', '-d', '-c', write_nsd(folder, address, port, zones, broken)],
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         import dns.message
         import dns.query

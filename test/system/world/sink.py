@@ -48,15 +48,17 @@ class Sink:
     hang_up       close the connection instead of answering STARTTLS with a handshake
     rule          function(verb, argument, session) -> a reply line, or None for the usual one; the
                   verb "." is the end of data
-    keywords      further EHLO lines
+    handshake     function(socket, session) -> the TLS stream, or None for the end: instead of ours
+    keywords      further EHLO lines; tls_keywords: only under TLS
     on_message    function(Received), called instead of keeping the message
     bulk          for messages too large to keep: of each only the header stays, and `body_bytes` and
                   `body_sha256` say what followed it (one message at a time, dots not taken out)
     """
 
     def __init__(self, address, port, name, certificates=(), garble=False, hang_up=False, rule=None,
-                 keywords=(), tls_least=ssl.TLSVersion.TLSv1_2, on_message=None, bulk=False):
-        self.bulk = bulk
+                 keywords=(), tls_least=ssl.TLSVersion.TLSv1_2, on_message=None, bulk=False, handshake=None,
+                 tls_keywords=()):
+        self.bulk, self.handshake, self.tls_keywords = bulk, handshake, list(tls_keywords)
         self.address, self.port, self.name = address, port, name
         self.garble, self.hang_up, self.rule, self.keywords = garble, hang_up, rule, list(keywords)
         self.messages, self.sessions = [], []
@@ -164,7 +166,8 @@ class Sink:
             if verb in ('EHLO', 'HELO'):
                 words = [self.name, 'PIPELINING', '8BITMIME', 'SMTPUTF8', 'ENHANCEDSTATUSCODES',
                          f'SIZE {4_000_000_000 if self.bulk else 100_000_000}'] + self.keywords
-                if (self.contexts or self.garble or self.hang_up) and not session.tls:
+                words += self.tls_keywords if session.tls else []
+                if (self.contexts or self.garble or self.hang_up or self.handshake) and not session.tls:
                     words.append('STARTTLS')
                 if verb == 'HELO':
                     words = words[:1]
@@ -177,11 +180,10 @@ class Sink:
                 if self.garble:
                     sock.sendall(b'this is not a TLS record\r\n' * 20)
                     return
-                with self.lock:
-                    context = self.contexts[min(self.handshakes, len(self.contexts) - 1)]
-                    self.handshakes += 1
                 self.open.discard(sock)
-                sock = context.wrap_socket(sock, server_side=True)
+                sock = self._shake(sock, session)
+                if not sock:
+                    return
                 self.open.add(sock)
                 session.tls = sock.version()
                 reader = sock.makefile('rb')
@@ -237,6 +239,14 @@ class Sink:
                 return
             else:
                 send('502 5.5.1 unknown')
+
+    def _shake(self, sock, session):
+        if self.handshake:
+            return self.handshake(sock, session)
+        with self.lock:
+            context = self.contexts[min(self.handshakes, len(self.contexts) - 1)]
+            self.handshakes += 1
+        return context.wrap_socket(sock, server_side=True)
 
     def _reply(self, verb, argument, session):
         return self.rule(verb, argument, session) if self.rule else None
