@@ -147,10 +147,13 @@
     F(M, NUMBER, row) F(M, NUMBER, mx_proof) F(M, BYTES, policy) F(M, BYTES, lookups) \
     F(M, FLAG, small_hello) F(M, FLAG, requiretls) F(M, BYTES, tls_results) \
     F(M, BYTES, trail) F(M, BYTES, results)
-/* Item. policy: enum tls_report_policy; result: enum tls_report_result; address: the host's; source: ours. */
+/*
+ * Item. policy: enum tls_report_policy; result: enum tls_report_result; address: the host's; source: ours; detail: why
+ * it failed, a few words of our own. policy_text: with REPORT_TLSA the records, "3 1 1 0a1b…", one a line.
+ */
 #define IPC_TLS_RESULT_FIELDS(F, M) \
     F(M, NUMBER, policy) F(M, NUMBER, result) F(M, BYTES, mx) F(M, BYTES, address) \
-    F(M, BYTES, source) F(M, BYTES, detail)
+    F(M, BYTES, source) F(M, BYTES, detail) F(M, BYTES, policy_text)
 /* C→K: what is remembered of this host? Asked once before it is first connected to. */
 #define IPC_HOST_ASK_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, BYTES, host)
@@ -246,6 +249,38 @@
 #define IPC_MAIL_MADE_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, FLAG, ok) F(M, BYTES, text) F(M, BYTES, header_id) \
     F(M, CONTENT, content)
+/*
+ * K→B: write the report about our sessions of one day with a domain [RFC 8460]. to: an address, for a mail; or "", for
+ * HTTPS. message: the mail's id. lines: items ipc_tls_line, those of one policy one after another. Answered by
+ * tls_report_made.
+ */
+#define IPC_MAKE_TLS_REPORT_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, NUMBER, message) F(M, BYTES, domain) F(M, BYTES, to) \
+    F(M, BYTES, report_id) F(M, SIGNED, begin_s) F(M, SIGNED, end_s) F(M, BYTES, lines)
+/* B→K: the mail's content and Message-ID, or the compressed report. */
+#define IPC_TLS_REPORT_MADE_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, FLAG, ok) F(M, BYTES, text) F(M, BYTES, header_id) \
+    F(M, CONTENT, content) F(M, BYTES, gzip)
+/* K→B: read the report that somebody sent us in this mail. Answered by tls_report_read. */
+#define IPC_READ_TLS_REPORT_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, NUMBER, message) F(M, CONTENT, content) F(M, SECRET, data_key)
+/*
+ * B→K. ok false: the mail could not be read, try later. is_report false: it holds none that counts; why says why.
+ * domain: whom the mail says that it is about; signer: the domain of its DKIM signature, which nobody has verified.
+ * lines: items ipc_tls_line.
+ */
+#define IPC_TLS_REPORT_READ_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, FLAG, ok) F(M, FLAG, is_report) F(M, BYTES, why) \
+    F(M, BYTES, organisation) F(M, BYTES, contact) F(M, BYTES, report_id) F(M, BYTES, domain) \
+    F(M, BYTES, signer) F(M, SIGNED, begin_s) F(M, SIGNED, end_s) F(M, BYTES, lines)
+/*
+ * Item: so many sessions under one policy ended in this way. policy: enum tls_report_policy, with its domain, its
+ * text and its MX patterns, one a line; result: as the RFC names it, "" = they went well.
+ */
+#define IPC_TLS_LINE_FIELDS(F, M) \
+    F(M, NUMBER, policy) F(M, BYTES, policy_domain) F(M, BYTES, policy_text) \
+    F(M, BYTES, policy_mx) F(M, BYTES, result) F(M, NUMBER, sessions) F(M, BYTES, mx) \
+    F(M, BYTES, address) F(M, BYTES, source) F(M, BYTES, reason)
 /* K→B: does the password fit the argon2id hash? */
 #define IPC_PASSWORD_VERIFY_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, BYTES, hash) F(M, BYTES, password)
@@ -344,6 +379,10 @@
     ROW(PORTAL_COPY_MADE, portal_copy_made) \
     ROW(MAKE_MAIL, make_mail) \
     ROW(MAIL_MADE, mail_made) \
+    ROW(MAKE_TLS_REPORT, make_tls_report) \
+    ROW(TLS_REPORT_MADE, tls_report_made) \
+    ROW(READ_TLS_REPORT, read_tls_report) \
+    ROW(TLS_REPORT_READ, tls_report_read) \
     ROW(PASSWORD_VERIFY, password_verify) \
     ROW(PASSWORD_VERIFIED, password_verified) \
     ROW(HASH_ANSWER, hash_answer) \
@@ -363,6 +402,7 @@
     ROW(RECIPIENT, recipient) \
     ROW(RESULT, result) \
     ROW(TLS_RESULT, tls_result) \
+    ROW(TLS_LINE, tls_line) \
     ROW(TESTED_HOST, tested_host) \
     ROW(FILE, file) \
     ROW(STAT, stat) \
@@ -392,6 +432,8 @@ enum message_kind {
     KIND_DSN_FAILURE, /* to the sender: protected like the original was */
     KIND_DSN_DELAY,
     KIND_DSN_SUCCESS,
+    KIND_TLS_REPORT,   /* ours, about our sessions with its recipient's domain: regular mail */
+    KIND_TLS_REPORTED, /* from strangers, about theirs with us: read and eaten here */
     KIND_COUNT
 };
 

@@ -141,6 +141,7 @@ static struct slice envelope_from(struct keeper *keeper, struct job *job,
     case KIND_NOTICE:
     case KIND_CODE:
     case KIND_REPLY:
+    case KIND_TLS_REPORT:
         buffer_init(&address, ADDRESS_MAX_BYTES);
         if (address_domain(sender).len > 0)
             bounce_address(keeper, message->id, address_domain(sender), &address);
@@ -151,6 +152,7 @@ static struct slice envelope_from(struct keeper *keeper, struct job *job,
     case KIND_DSN_FAILURE:
     case KIND_DSN_DELAY:
     case KIND_DSN_SUCCESS:
+    case KIND_TLS_REPORTED:
     case KIND_COUNT:
         break;
     }

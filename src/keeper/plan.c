@@ -26,9 +26,11 @@ static enum plan_mail mail_of(const struct plan_question *question)
         return PLAN_SUBMITTED;
     case KIND_INBOUND:
     case KIND_BOUNCE:
+    case KIND_TLS_REPORTED:
         return PLAN_INBOUND;
     case KIND_NOTICE:
     case KIND_CODE:
+    case KIND_TLS_REPORT:
         return PLAN_PLAIN;
     case KIND_REPLY:
         return PLAN_REPLY;

@@ -22,6 +22,8 @@ static const char *kind_name(uint64_t kind)
         [KIND_DSN_FAILURE] = "failure_report",
         [KIND_DSN_DELAY] = "delay_report",
         [KIND_DSN_SUCCESS] = "success_report",
+        [KIND_TLS_REPORT] = "tls_report",
+        [KIND_TLS_REPORTED] = "received_tls_report",
     };
 
     return kind < KIND_COUNT ? names[kind] : "unknown";
