@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "crypto/digest.h"
 #include "crypto/tls_tickets.h"
+#include "crypto/tlsa.h"
 
 enum tls_version { TLS_VERSION_NONE, TLS_VERSION_1_2, TLS_VERSION_1_3 };
 /* "TLSv1.2", "TLSv1.3" or "none". */
@@ -30,9 +31,28 @@ void tls_context_ref(struct tls_context *context);
 /* Drops the caller's reference and clears the pointer; NULL inside is fine. */
 void tls_context_unref(struct tls_context **context);
 
+/* A further certificate of a server, shown to clients that ask for one of its names (SNI) [RFC 6066 §3]. */
+struct tls_certificate {
+    struct slice chain_pem; /* its own first, then its issuers */
+    struct slice private_key_pem;
+};
+
 struct tls_server_options {
     struct slice certificate_chain_pem; /* the server's certificate first, then its issuers */
     struct slice private_key_pem;
+    /*
+     * More of them: the first whose subjectAltName holds the name that the client asks for; else, and for clients that ask for
+     * none, the one above. Copied.
+     */
+    const struct tls_certificate *more;
+    size_t more_count;
+    /*
+     * Ask clients for a certificate. The handshake goes on without one, and with one that nobody trusts: the evidence
+     * tells. A certificate for servers is as good as one for clients: mail servers have no others.
+     */
+    bool ask_certificate;
+    /* Who may vouch for clients (PEM): their names are told to the client. Empty = nobody, so that none is verified. */
+    struct slice client_authorities_pem;
     enum tls_version least; /* NONE = 1.2 */
     /*
      * Processes that share a port give the same here, so that a ticket made by one is taken by the other. Copied; the
@@ -47,9 +67,20 @@ MUST_CHECK bool tls_context_new_server(const struct tls_server_options *options,
 enum tls_trust {
     TLS_TRUST_NOBODY, /* encrypt without proof: the certificate is recorded, never required */
     TLS_TRUST_WEBPKI, /* the handshake fails unless chain and name are verified */
+    /*
+     * The handshake fails unless a usable TLSA record of the peer matches [RFC 7672 §3.1]. DANE-EE (3): the certificate is the
+     * one, whatever its names and dates. DANE-TA (2): an authority of its chain (or in the record) is the one, and dates and
+     * names hold. Of several digests of the same kind only the strongest counts [RFC 7671 §9]. No other authority is asked.
+     */
+    TLS_TRUST_DANE,
 };
 struct tls_client_options {
     enum tls_trust trust;
+    /*
+     * A ClientHello that fits into one packet: no post-quantum key share, no ticket of an earlier session, the shortest lists.
+     * For hosts that choke on more; less future-proof, otherwise as safe. Never resumes.
+     */
+    bool small_hello;
     /*
      * Trusted authorities: a PEM file, PEM bytes, or both. WEBPKI needs at least one. With NOBODY
      * they are used only so that the evidence tells whether verification would have worked.
@@ -64,7 +95,7 @@ MUST_CHECK bool tls_context_new_client(const struct tls_client_options *options,
 
 /*
  * What a client may keep of a connection to shorten the next one to the same peer. Counted. It
- * belongs to one context and one set of names: with any other it is silently not used, so a weaker
+ * belongs to one context, one set of names and one set of TLSA records: with any other it is silently not used, so a weaker
  * connection can never lend its proof to a stronger one.
  */
 struct tls_resumption;
@@ -75,9 +106,11 @@ enum { TLS_MAX_NAMES = 4 };
 struct tls_peer {
     const char *server_name_cstr; /* sent as SNI; NULL = none (an address literal) */
     /* Reference identifiers: host names of which one must match, or a single address literal.
-     * WEBPKI needs one. */
+     * WEBPKI needs one. DANE: the first is the TLSA base domain, and is sent as SNI too [RFC 7672 §8.1]. */
     const char *names_cstr[TLS_MAX_NAMES]; /* unused ones NULL */
-    enum tls_version least;            /* more than the context's, for this peer; NONE = same */
+    const struct tlsa_set
+        *tlsa;              /* DANE: at least one usable record; else not looked at. Copied */
+    enum tls_version least; /* more than the context's, for this peer; NONE = same */
     struct tls_resumption *resumption; /* NULL, or tried; the caller keeps its reference */
 };
 
@@ -92,7 +125,10 @@ enum tls_step {
 struct tls_session;
 /* fd: a connected non-blocking stream socket, borrowed. The session starts as the server's side. */
 struct tls_session *tls_session_new_server(struct tls_context *context, int fd);
-/* The client's side. ERR_PERM: WEBPKI without a name, or a name that cannot be one. */
+/*
+ * The client's side. ERR_PERM: WEBPKI or DANE without a name, or a name that cannot be one; DANE without a usable record
+ * (such a host must get TLS without proof, or an MTA-STS policy's: the caller's decision).
+ */
 MUST_CHECK bool tls_session_new_client(struct tls_context *context, int fd,
                                        const struct tls_peer *peer,
                                        struct tls_session **session_out, struct err *err);
@@ -128,6 +164,19 @@ size_t tls_session_pending(const struct tls_session *session);
  * peers offer it after the handshake: ask at the end of the connection. */
 struct tls_resumption *tls_session_resumption(struct tls_session *session);
 
+/* Why a handshake failed, or a certificate is not verified: the distinctions of TLS reports [RFC 8460 §4.3]. */
+enum tls_failure {
+    TLS_FAILURE_NONE,
+    TLS_FAILURE_HANDSHAKE,     /* no TLS came about: version, cipher, garbage, broken off */
+    TLS_FAILURE_HOST_MISMATCH, /* the certificate is for other names */
+    TLS_FAILURE_EXPIRED,       /* or not valid yet */
+    TLS_FAILURE_NOT_TRUSTED,   /* no trusted authority vouches for it */
+    TLS_FAILURE_TLSA_MISMATCH, /* no TLSA record matches */
+    TLS_FAILURE_VALIDATION,    /* anything else that is wrong with the certificate */
+};
+/* The result type in a report: "certificate-host-mismatch", "validation-failure" ...; "" for NONE. */
+const char *tls_failure_report_name(enum tls_failure failure);
+
 enum { TLS_TEXT_SIZE = 64, TLS_NAMES_SIZE = 512, TLS_REASON_SIZE = 160 };
 /* What is known of a finished handshake. A plain value: it is stored and shown as evidence. */
 struct tls_evidence {
@@ -138,15 +187,21 @@ struct tls_evidence {
     bool is_resumed;
     bool has_certificate;
     uint8_t certificate_sha256[SHA256_BYTES]; /* of the peer's own certificate */
-    char names_cstr[TLS_NAMES_SIZE];   /* its subjectAltNames, space between, " ..." when cut */
+    /* Its subjectAltNames, space between, odd bytes as "?"; whole names only, "..." at the end when there are more. */
+    char names_cstr[TLS_NAMES_SIZE];
     char issuer_cstr[TLS_NAMES_SIZE];  /* its issuer, one line, printable ASCII */
     int64_t not_after_s;               /* unix seconds */
-    bool is_verified;                  /* chain and name both hold */
+    bool is_verified;                  /* chain and name both hold; DANE: a record matches */
     char reason_cstr[TLS_REASON_SIZE]; /* why it is not verified; "" when it is */
+    enum tls_failure failure;          /* the same, as a kind; NONE when it is verified */
+    char tlsa_cstr
+        [TLSA_TEXT_SIZE]; /* DANE: the record that matched, as tlsa_write_text; else "" */
+    int tlsa_depth; /* and what it matched: 0 = the host's own certificate, 1 = its issuer, ... */
 };
 /*
  * After a finished handshake, or a failed one: then it tells the certificate that was refused and why
- * (version NONE). On the server's side the certificate fields stay empty.
+ * (version NONE). On the server's side, when the client was asked for a certificate, is_verified says that a
+ * trusted authority vouches for it, whatever its names; when it was not asked those fields stay empty.
  */
 void tls_session_evidence(const struct tls_session *session, struct tls_evidence *evidence_out);
 

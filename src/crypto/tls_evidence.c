@@ -26,6 +26,30 @@ int tls__verify(X509_STORE_CTX *store, void *unused)
     return result;
 }
 
+/*
+ * Mail servers show the certificate that they have: one for servers. Public authorities do not issue any
+ * others, and it names the same host.
+ */
+static void take_server_certificates(X509_STORE_CTX *store, X509 *leaf)
+{
+    uint32_t usage = X509_get_extended_key_usage(leaf);
+
+    if ((usage & XKU_SSL_CLIENT) == 0 && (usage & XKU_SSL_SERVER) != 0)
+        X509_VERIFY_PARAM_set_purpose(X509_STORE_CTX_get0_param(store),
+                                      X509_PURPOSE_SSL_SERVER);
+}
+
+int tls__verify_client(X509_STORE_CTX *store, void *unused)
+{
+    X509 *leaf = X509_STORE_CTX_get0_cert(store);
+
+    if (leaf != NULL)
+        take_server_certificates(store, leaf);
+    if (tls__verify(store, unused) != 1)
+        ERR_clear_error();
+    return 1;
+}
+
 /* Text of a stranger, as printable ASCII; a mark at the end when it had to be cut. */
 static void copy_text(char *out_cstr, size_t size, struct slice text)
 {
@@ -37,6 +61,17 @@ static void copy_text(char *out_cstr, size_t size, struct slice text)
     out_cstr[len] = '\0';
     if (text.len >= size)
         memcpy(out_cstr + size - sizeof mark_cstr, mark_cstr, sizeof mark_cstr);
+}
+
+/* One name; a byte that no name has, a space above all, would make it look like two. */
+static bool append_value(struct buffer *text, struct slice value)
+{
+    bool fits = buffer_len(text) == 0 || buffer_append_byte(text, ' ');
+
+    for (size_t i = 0; fits && i < value.len; i++)
+        fits = buffer_append_byte(text,
+                                  value.at[i] > ' ' && value.at[i] <= '~' ? value.at[i] : '?');
+    return fits;
 }
 
 static bool append_name(struct buffer *text, const GENERAL_NAME *name)
@@ -55,23 +90,27 @@ static bool append_name(struct buffer *text, const GENERAL_NAME *name)
                       sizeof address_cstr);
         value = slice_from_cstr(address_cstr);
     }
-    return (buffer_len(text) == 0 || buffer_append_byte(text, ' ')) &&
-           buffer_append(text, value);
+    return append_value(text, value);
 }
 
+/* Whole names only: the first half of a long one might be a name that somebody trusts. */
 static void write_names(const X509 *leaf, char *out_cstr, size_t size)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+    size_t whole = 0;
     struct buffer text;
     bool fits = true;
 
-    /* Room for more than is shown, so that the cut is seen and marked. */
-    buffer_init(&text, size + 1024);
-    for (int i = 0; fits && i < sk_GENERAL_NAME_num(names); i++)
+    buffer_init(&text, size - sizeof " ...");
+    for (int i = 0; fits && i < sk_GENERAL_NAME_num(names); i++) {
         fits = append_name(&text, sk_GENERAL_NAME_value(names, i));
-    while (!fits && buffer_append_byte(&text, ' '))
-        continue;
-    copy_text(out_cstr, size, buffer_view(&text));
+        if (fits)
+            whole = buffer_len(&text);
+    }
+    snprintf(out_cstr, size, "%.*s%s", SLICE_ARGS(slice_head(buffer_view(&text), whole)),
+             fits         ? ""
+             : whole == 0 ? "..."
+                          : " ...");
     buffer_deinit(&text);
     GENERAL_NAMES_free(names);
 }
@@ -134,36 +173,97 @@ static long verify_result(const struct tls_session *session)
                : X509_V_ERR_UNSPECIFIED;
 }
 
+static enum tls_failure failure_of(long result)
+{
+    switch (result) {
+    case X509_V_OK:
+        return TLS_FAILURE_NONE;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return TLS_FAILURE_HOST_MISMATCH;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return TLS_FAILURE_EXPIRED;
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_CERT_UNTRUSTED:
+    case X509_V_ERR_INVALID_CA:
+        return TLS_FAILURE_NOT_TRUSTED;
+    case X509_V_ERR_DANE_NO_MATCH:
+        return TLS_FAILURE_TLSA_MISMATCH;
+    default:
+        return TLS_FAILURE_VALIDATION;
+    }
+}
+
+const char *tls_failure_report_name(enum tls_failure failure)
+{
+    static const char *const names[] = {
+        "",
+        "validation-failure",
+        "certificate-host-mismatch",
+        "certificate-expired",
+        "certificate-not-trusted",
+        "validation-failure",
+        "validation-failure",
+    };
+
+    must((unsigned)failure < COUNT_OF(names));
+    return names[failure];
+}
+
+/* Words and kind of what speaks against the peer. */
+static void explain(const struct tls_session *session, bool has_certificate, long result,
+                    struct tls_evidence *evidence)
+{
+    const char *why_cstr = "the handshake did not finish";
+
+    evidence->failure = TLS_FAILURE_HANDSHAKE;
+    if (!has_certificate) {
+        why_cstr = "the peer showed no certificate";
+        if (session->is_done)
+            evidence->failure = TLS_FAILURE_VALIDATION;
+    } else if (result != X509_V_OK) {
+        why_cstr = X509_verify_cert_error_string(result);
+        if (session->is_done || session->was_verified)
+            evidence->failure = failure_of(result);
+    } else if (session->is_done) {
+        why_cstr = "no name was expected";
+        evidence->failure = TLS_FAILURE_VALIDATION;
+    }
+    copy_text(evidence->reason_cstr, sizeof evidence->reason_cstr, slice_from_cstr(why_cstr));
+}
+
 void tls_session_evidence(const struct tls_session *session, struct tls_evidence *evidence_out)
 {
     const X509 *leaf = session->leaf;
+    bool is_server = session->context->is_server;
     long result;
 
     memset(evidence_out, 0, sizeof *evidence_out);
     if (session->is_done)
         describe_connection(session->ssl, evidence_out);
-    if (session->context->is_server)
+    if (is_server && !session->context->asks_certificate)
         return;
     if (leaf == NULL && session->is_done)
         leaf = SSL_get0_peer_certificate(session->ssl);
     if (leaf != NULL)
         describe_certificate(leaf, evidence_out);
     result = verify_result(session);
-    evidence_out->is_verified =
-        session->is_done && leaf != NULL && session->has_names && result == X509_V_OK;
-    if (evidence_out->is_verified)
-        return;
-    if (leaf == NULL)
-        copy_text(evidence_out->reason_cstr, sizeof evidence_out->reason_cstr,
-                  S("the peer showed no certificate"));
-    else if (result != X509_V_OK)
-        copy_text(evidence_out->reason_cstr, sizeof evidence_out->reason_cstr,
-                  slice_from_cstr(X509_verify_cert_error_string(result)));
-    else if (!session->has_names)
-        copy_text(evidence_out->reason_cstr, sizeof evidence_out->reason_cstr,
-                  S("no name was expected"));
-    else
-        copy_text(evidence_out->reason_cstr, sizeof evidence_out->reason_cstr,
-                  S("the handshake did not finish"));
+    /* A client that comes back with a ticket: its certificate may have ended since. */
+    if (is_server && result == X509_V_OK && leaf != NULL && !session->was_verified &&
+        X509_cmp_current_time(X509_get0_notAfter(leaf)) <= 0)
+        result = X509_V_ERR_CERT_HAS_EXPIRED;
+    evidence_out->is_verified = session->is_done && leaf != NULL &&
+                                (session->has_names || is_server) && result == X509_V_OK;
+    if (evidence_out->is_verified) {
+        memcpy(evidence_out->tlsa_cstr, session->tlsa_cstr, sizeof evidence_out->tlsa_cstr);
+        evidence_out->tlsa_depth = session->tlsa_depth;
+    } else {
+        explain(session, leaf != NULL, result, evidence_out);
+    }
     ERR_clear_error();
 }

@@ -68,10 +68,13 @@ static bool is_name(const char *name_cstr)
 static bool expect_names(struct tls_session *session, const struct tls_peer *peer)
 {
     size_t count = 0;
-    bool has_address = false;
+    bool has_address = false, is_dane = session->context->trust == TLS_TRUST_DANE;
 
     SSL_set_hostflags(session->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
                                         X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    /* This gives OpenSSL the first name, too. */
+    if (is_dane && !tls__dane_expect(session, peer))
+        return false;
     for (size_t i = 0; i < TLS_MAX_NAMES; i++) {
         const char *name_cstr = peer->names_cstr[i];
         bool is_first = count == 0;
@@ -79,12 +82,15 @@ static bool expect_names(struct tls_session *session, const struct tls_peer *pee
         if (name_cstr == NULL)
             continue;
         has_address = has_address || is_address(name_cstr);
-        if ((has_address && !is_first) || (!is_address(name_cstr) && !is_name(name_cstr)))
+        if ((has_address && (!is_first || is_dane)) ||
+            (!is_address(name_cstr) && !is_name(name_cstr)))
             return false;
+        count++;
+        if (is_first && is_dane)
+            continue;
         if ((is_first ? SSL_set1_host(session->ssl, name_cstr)
                       : SSL_add1_host(session->ssl, name_cstr)) != 1)
             return false;
-        count++;
     }
     session->has_names = count > 0;
     return count > 0 || session->context->trust == TLS_TRUST_NOBODY;
@@ -100,6 +106,14 @@ static void write_peer_key(struct tls_session *session, const struct tls_peer *p
     for (size_t i = 0; i < COUNT_OF(names_cstr); i++)
         len += (size_t)snprintf(session->peer_cstr + len, sizeof session->peer_cstr - len,
                                 "%s,", names_cstr[i] == NULL ? "" : names_cstr[i]);
+    if (session->context->trust == TLS_TRUST_DANE) {
+        uint8_t digest[SHA256_BYTES];
+
+        tlsa_set_digest(peer->tlsa, digest);
+        for (size_t i = 0; i < sizeof digest && len < sizeof session->peer_cstr; i++)
+            len += (size_t)snprintf(session->peer_cstr + len, sizeof session->peer_cstr - len,
+                                    "%02x", digest[i]);
+    }
     must(len < sizeof session->peer_cstr);
 }
 
@@ -113,18 +127,21 @@ static bool certificate_is_still_valid(const SSL_SESSION *ssl_session)
 
 static void try_resumption(struct tls_session *session, const struct tls_resumption *resumption)
 {
-    if (resumption->context != session->context ||
+    if (resumption->context != session->context || session->context->is_small ||
         strcmp(resumption->peer_cstr, session->peer_cstr) != 0 ||
         !certificate_is_still_valid(resumption->ssl_session))
         return;
     SSL_set_session(session->ssl, resumption->ssl_session);
+    memcpy(session->tlsa_cstr, resumption->tlsa_cstr, sizeof session->tlsa_cstr);
+    session->tlsa_depth = resumption->tlsa_depth;
 }
 
 bool tls_session_new_client(struct tls_context *context, int fd, const struct tls_peer *peer,
                             struct tls_session **session_out, struct err *err)
 {
     struct tls_session *session;
-    const char *server_name_cstr = peer->server_name_cstr;
+    const char *server_name_cstr =
+        context->trust == TLS_TRUST_DANE ? peer->names_cstr[0] : peer->server_name_cstr;
 
     must(!context->is_server);
     session = session_new(context, fd);
@@ -133,7 +150,10 @@ bool tls_session_new_client(struct tls_context *context, int fd, const struct tl
         (server_name_cstr != NULL &&
          (!is_name(server_name_cstr) || is_address(server_name_cstr) ||
           SSL_set_tlsext_host_name(session->ssl, server_name_cstr) != 1))) {
-        crypto__fail(err, ERR_PERM, "TLS needs a name that a certificate can hold");
+        crypto__fail(err, ERR_PERM,
+                     context->trust == TLS_TRUST_DANE
+                         ? "DANE needs a name that a certificate can hold, and usable records"
+                         : "TLS needs a name that a certificate can hold");
         tls_session_free(&session);
         return false;
     }
@@ -211,6 +231,8 @@ enum tls_step tls_session_handshake(struct tls_session *session, struct err *err
     saved_errno = errno;
     if (result == 1) {
         session->is_done = true;
+        if (!session->context->is_server && SSL_session_reused(session->ssl) != 1)
+            tls__dane_note(session);
         tls__bio_ask_again(SSL_get_rbio(session->ssl));
         return TLS_DONE;
     }
@@ -320,5 +342,7 @@ struct tls_resumption *tls_session_resumption(struct tls_session *session)
     tls_context_ref(session->context);
     resumption->context = session->context;
     memcpy(resumption->peer_cstr, session->peer_cstr, sizeof resumption->peer_cstr);
+    memcpy(resumption->tlsa_cstr, session->tlsa_cstr, sizeof resumption->tlsa_cstr);
+    resumption->tlsa_depth = session->tlsa_depth;
     return resumption;
 }

@@ -11,20 +11,30 @@ static void test_proof_and_refusal(void **state)
         const struct certificate_pair *pair;
         const char *expected_cstr;
         const char *reason_cstr; /* NULL = proved */
+        enum tls_failure failure;
     } cases[] = {
-        {"good", &papers.good, "mx.example.test", NULL},
-        {"case does not matter", &papers.good, "MX.Example.TEST", NULL},
-        {"wrong name", &papers.wrong_name, "mx.example.test", "hostname mismatch"},
-        {"common name is no name", &papers.good, "leaf", "hostname mismatch"},
-        {"expired", &papers.expired, "mx.example.test", "certificate has expired"},
-        {"not yet valid", &papers.future, "mx.example.test", "certificate is not yet valid"},
-        {"self-signed", &papers.alone, "mx.example.test", "self-signed certificate"},
-        {"wildcard", &papers.wild, "mx.example.test", NULL},
-        {"wildcard is one label", &papers.wild, "a.mx.example.test", "hostname mismatch"},
-        {"wildcard needs a label", &papers.wild, "example.test", "hostname mismatch"},
-        {"address", &papers.address, "127.0.0.1", NULL},
-        {"other address", &papers.address, "127.0.0.2", "IP address mismatch"},
-        {"address for a name", &papers.good, "127.0.0.1", "IP address mismatch"},
+        {"good", &papers.good, "mx.example.test", NULL, TLS_FAILURE_NONE},
+        {"case does not matter", &papers.good, "MX.Example.TEST", NULL, TLS_FAILURE_NONE},
+        {"wrong name", &papers.wrong_name, "mx.example.test", "hostname mismatch",
+         TLS_FAILURE_HOST_MISMATCH},
+        {"common name is no name", &papers.good, "leaf", "hostname mismatch",
+         TLS_FAILURE_HOST_MISMATCH},
+        {"expired", &papers.expired, "mx.example.test", "certificate has expired",
+         TLS_FAILURE_EXPIRED},
+        {"not yet valid", &papers.future, "mx.example.test", "certificate is not yet valid",
+         TLS_FAILURE_EXPIRED},
+        {"self-signed", &papers.alone, "mx.example.test", "self-signed certificate",
+         TLS_FAILURE_NOT_TRUSTED},
+        {"wildcard", &papers.wild, "mx.example.test", NULL, TLS_FAILURE_NONE},
+        {"wildcard is one label", &papers.wild, "a.mx.example.test", "hostname mismatch",
+         TLS_FAILURE_HOST_MISMATCH},
+        {"wildcard needs a label", &papers.wild, "example.test", "hostname mismatch",
+         TLS_FAILURE_HOST_MISMATCH},
+        {"address", &papers.address, "127.0.0.1", NULL, TLS_FAILURE_NONE},
+        {"other address", &papers.address, "127.0.0.2", "IP address mismatch",
+         TLS_FAILURE_HOST_MISMATCH},
+        {"address for a name", &papers.good, "127.0.0.1", "IP address mismatch",
+         TLS_FAILURE_HOST_MISMATCH},
     };
     struct tls_context *strict = client_with(TLS_TRUST_WEBPKI);
     struct tls_context *trusting = client_with(TLS_TRUST_NOBODY);
@@ -43,6 +53,7 @@ static void test_proof_and_refusal(void **state)
         assert_int_equal(evidence.is_verified, cases[i].reason_cstr == NULL);
         assert_string_equal(evidence.reason_cstr,
                             cases[i].reason_cstr ? cases[i].reason_cstr : "");
+        assert_int_equal(evidence.failure, cases[i].failure);
         if (cases[i].reason_cstr == NULL) {
             assert_int_equal(pair.client_step, TLS_DONE);
             assert_int_equal(pair.server_step, TLS_DONE);
@@ -168,6 +179,7 @@ static void test_garbage(void **state)
     struct tls_context *client = client_with(TLS_TRUST_WEBPKI);
     struct tls_context *server = server_with(&papers.good, TLS_VERSION_NONE);
     struct tls_peer peer = {.names_cstr = {"mx.example.test"}};
+    struct tls_evidence evidence;
     struct pair pair;
 
     (void)state;
@@ -175,6 +187,8 @@ static void test_garbage(void **state)
     assert_int_equal(send(pair.fds[0], "454 no TLS today\r\n", 18, 0), 18);
     assert_int_equal(tls_session_handshake(pair.client, &pair.client_err), TLS_FAILED);
     assert_int_equal(pair.client_err.class, ERR_PEER);
+    tls_session_evidence(pair.client, &evidence);
+    assert_int_equal(evidence.failure, TLS_FAILURE_HANDSHAKE);
     pair_close(&pair);
     pair_open(&pair, server, client, &peer);
     assert_int_equal(send(pair.fds[1], "EHLO again\r\n", 12, 0), 12);

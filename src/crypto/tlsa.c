@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypto/tlsa.h"
 
-#include "crypto/internal.h"
+#include "crypto/tls_internal.h"
 
 #include <openssl/err.h>
 
@@ -80,17 +80,22 @@ struct slice tlsa_data(const struct tlsa_set *set, const struct tlsa_record *rec
     return slice_of(set->bytes + record->at, record->len);
 }
 
-void tlsa_write_text(const struct tlsa_set *set, const struct tlsa_record *record,
-                     char text_out[TLSA_TEXT_SIZE])
+void tls__tlsa_text(unsigned usage, unsigned selector, unsigned matching, struct slice data,
+                    char text_out[TLSA_TEXT_SIZE])
 {
-    struct slice data = tlsa_data(set, record);
-    int len = snprintf(text_out, TLSA_TEXT_SIZE, "%u %u %u ", record->usage, record->selector,
-                       record->matching);
+    int len = snprintf(text_out, TLSA_TEXT_SIZE, "%u %u %u ", usage, selector, matching);
 
     for (size_t i = 0; i < data.len && i < SHOWN_BYTES; i++)
         len += snprintf(text_out + len, TLSA_TEXT_SIZE - (size_t)len, "%02x", data.at[i]);
     if (data.len > SHOWN_BYTES)
         snprintf(text_out + len, TLSA_TEXT_SIZE - (size_t)len, "...");
+}
+
+void tlsa_write_text(const struct tlsa_set *set, const struct tlsa_record *record,
+                     char text_out[TLSA_TEXT_SIZE])
+{
+    tls__tlsa_text(record->usage, record->selector, record->matching, tlsa_data(set, record),
+                   text_out);
 }
 
 static int compare_digests(const void *left, const void *right)
