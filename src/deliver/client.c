@@ -220,7 +220,9 @@ struct connection_proof deliver_client_proof(const struct deliver_client *client
     return (struct connection_proof){.is_tls = true,
                                      .is_enforced = client->options.is_enforced,
                                      .level = client->evidence.level,
-                                     .version = client->evidence.tls.version};
+                                     .version = client->evidence.tls.version,
+                                     .offers_requiretls =
+                                         (client->ehlo.extensions & SMTP_REQUIRETLS) != 0};
 }
 
 /* ---- the clock ---- */

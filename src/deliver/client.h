@@ -13,6 +13,7 @@
 #define DELIVER_CLIENT_H
 
 #include "deliver/delivery.h"
+#include "deliver/gate.h"
 #include "format/smtp/ehlo.h"
 #include "net/connection.h"
 #include "spool/shelf.h"
@@ -81,7 +82,7 @@ void deliver_client_quit(struct deliver_client **client);
 MUST_CHECK bool deliver_client_send(struct deliver_client *client, struct delivery *delivery,
                                     struct err *err);
 
-/* The live connection, as deliver_may_send wants it. */
+/* The live connection, as deliver_may_send (deliver/gate.h) wants it. */
 struct connection_proof deliver_client_proof(const struct deliver_client *client);
 /* The same, with everything that is known, for a delivery that it carries or was refused for. */
 const struct delivery_evidence *deliver_client_evidence(const struct deliver_client *client);

@@ -4,6 +4,7 @@
 #include "deliver/directory.h"
 #include "deliver/literal.h"
 #include "deliver/pool.h"
+#include "deliver/ruling.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -320,19 +321,13 @@ static enum progress find_address(struct deliverer *deliverer, struct delivery *
 
 /* ---- the walk ---- */
 
-/* TLS failed somewhere, everywhere else nobody was found: may it go in the clear by now? */
-static bool may_go_clear(const struct delivery *delivery)
+/*
+ * TLS failed somewhere, everywhere else nobody was found: look again at those hosts as the last resort. The table says for
+ * each of them whether that means cleartext by now; only those whose row allows it at all are in failed_handshakes.
+ */
+static bool has_last_resort(const struct delivery *delivery)
 {
-    struct tls_facts facts = {
-        .requirement = &delivery->requirement,
-        .offer = STARTTLS_OFFERED,
-        .handshake = HANDSHAKE_FAILED,
-        .age_ms = clock_unix_ms() - delivery->accepted_ms,
-        .is_last_resort = true,
-    };
-
-    return !delivery->walk.is_last_resort && delivery->walk.failed_handshakes != 0 &&
-           deliver_tls_decide(&facts).action == TLS_ACT_CLEAR;
+    return !delivery->walk.is_last_resort && delivery->walk.failed_handshakes != 0;
 }
 
 static void conclude(struct deliverer *deliverer, struct delivery *delivery)
@@ -342,7 +337,8 @@ static void conclude(struct deliverer *deliverer, struct delivery *delivery)
 
     at->is_unreached = !at->was_reached;
     if (at->was_not_proved && !at->was_proved)
-        settle(deliverer, delivery, OUTCOME_NOT_PROVED, "5.7.10", why_cstr);
+        settle(deliverer, delivery, OUTCOME_NOT_PROVED,
+               delivery->requirement.requiretls ? "5.7.30" : "5.7.10", why_cstr);
     else if (!at->had_address && !at->dns_failed)
         settle(deliverer, delivery, OUTCOME_PERMANENT,
                at->hosts != NULL && at->hosts->is_implicit ? "5.1.2" : "5.4.4",
@@ -406,6 +402,26 @@ static void begin_evidence(struct delivery *delivery, const struct sockaddr_stor
                   sizeof evidence->address_cstr);
 }
 
+static void trail(struct delivery *delivery, const char *text_cstr);
+
+/* The table says no before a connection is made: all addresses of the host are behind us. */
+static void skip_host(struct delivery *delivery)
+{
+    struct delivery_walk *at = &delivery->walk;
+    struct tls_decision decision = tls_table_skip(&at->policy.demand);
+    size_t count = at->addresses != NULL ? at->addresses->count : 1;
+
+    trail(delivery, decision.why_cstr);
+    snprintf(delivery->evidence.why_cstr, sizeof delivery->evidence.why_cstr, "%s",
+             decision.why_cstr);
+    at->was_reached = true; /* not silence: a rule */
+    if (decision.action == TLS_ACT_NOT_PROVED)
+        at->was_not_proved = true;
+    /* Numbers of addresses are the same in both rounds. */
+    at->candidate += (unsigned)(count - at->address);
+    next_host(delivery);
+}
+
 static void walk(struct deliverer *deliverer, struct delivery *delivery)
 {
     uint16_t port = delivery->port != 0 ? delivery->port : deliverer->settings->delivery.port;
@@ -420,9 +436,17 @@ static void walk(struct deliverer *deliverer, struct delivery *delivery)
 
         if (got == PROGRESS_WAIT)
             return;
-        if (got == PROGRESS_DONE)
-            break;
-        if (!may_go_clear(delivery)) {
+        if (got == PROGRESS_DONE) {
+            delivery->walk.had_address = true;
+            to_len = literal_socket_address(&address, port != 0 ? port : DEFAULT_PORT, &to);
+            begin_evidence(delivery, &to);
+            ruling_begin(delivery, present_host(delivery), fixed_host(delivery) != NULL);
+            if (!delivery->walk.policy.demand.is_skipped)
+                break;
+            skip_host(delivery);
+            continue;
+        }
+        if (!has_last_resort(delivery)) {
             conclude(deliverer, delivery);
             return;
         }
@@ -430,9 +454,6 @@ static void walk(struct deliverer *deliverer, struct delivery *delivery)
     }
     if (deliverer->is_draining)
         return; /* it stays in the list of all, unanswered */
-    delivery->walk.had_address = true;
-    to_len = literal_socket_address(&address, port != 0 ? port : DEFAULT_PORT, &to);
-    begin_evidence(delivery, &to);
     pool_submit(deliverer->pool, present_host(delivery), &to, to_len, delivery);
 }
 
@@ -499,7 +520,7 @@ static void note_tls(struct delivery *delivery, const struct pool_return *return
     snprintf(delivery->evidence.why_cstr, sizeof delivery->evidence.why_cstr, "%s", text_cstr);
     if (returned->decision.action == TLS_ACT_NOT_PROVED)
         delivery->walk.was_not_proved = true;
-    if (returned->has_failed_handshake)
+    if (returned->has_failed_handshake && ruling_allows_last_resort(delivery))
         delivery->walk.failed_handshakes |= UINT64_C(1) << delivery->walk.candidate;
 }
 

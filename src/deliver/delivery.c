@@ -65,6 +65,10 @@ static void take_envelope(struct delivery *delivery, const struct ipc_deliver *m
     delivery->ret = (unsigned)(message->ret & 3);
     delivery->body_8bit = message->body_8bit;
     delivery->smtputf8 = message->smtputf8;
+    delivery->sts = message->sts < STS_COUNT ? (enum sts_state)message->sts : STS_NONE;
+    delivery->sts_id = copy(delivery, message->sts_id);
+    delivery->sts_mx = copy(delivery, message->sts_mx);
+    delivery->is_ratcheted = message->ratcheted;
     delivery->accepted_ms = message->accepted_ms;
     delivery->requirement = message->requirement;
     delivery->content = message->content;

@@ -12,7 +12,7 @@
 #include "base/buffer.h"
 #include "base/list.h"
 #include "crypto/tls.h"
-#include "deliver/tls_rules.h"
+#include "deliver/host_policy.h"
 #include "ipc/messages.h"
 
 /* Where one recipient stands. */
@@ -50,6 +50,14 @@ struct delivery_evidence {
     char why_cstr[240]; /* why it is not verified */
 };
 
+/* What the decision table said last, about the host that the evidence is of. */
+struct delivery_ruling {
+    unsigned row;          /* of doc/tls.md; 0 = nothing was decided */
+    const char *name_cstr; /* of the row; static */
+    enum mx_proof mx;
+    char policy_cstr[240]; /* what was published and counted */
+};
+
 /* The deliverer's place in its walk over the hosts; nobody else looks at it. */
 struct delivery_walk {
     struct directory_entry *hosts;     /* counted reference */
@@ -63,8 +71,9 @@ struct delivery_walk {
     bool was_not_proved;               /* a host answered and the proof was not had there */
     bool was_proved;                   /* a host was good enough to be told about the message */
     bool had_address, dns_failed;
-    bool was_reached;  /* somebody talked to us */
-    bool is_unreached; /* the end of it: nobody did, now */
+    bool was_reached;          /* somebody talked to us */
+    bool is_unreached;         /* the end of it: nobody did, now */
+    struct host_policy policy; /* of the present host; views into the entries above */
     char last_why_cstr[512];
 };
 
@@ -78,6 +87,9 @@ struct delivery {
     struct slice mail_from, envid, prefix;
     unsigned ret;
     bool body_8bit, smtputf8;
+    enum sts_state sts;          /* of the domain */
+    struct slice sts_id, sts_mx; /* its policy; empty without one */
+    bool is_ratcheted;
     int64_t accepted_ms; /* unix milliseconds */
     struct tls_requirement requirement;
     struct content_ref content;
@@ -87,6 +99,7 @@ struct delivery {
     int64_t began_us; /* stats_now_us clock: when it came */
     bool is_unsure;   /* lost after the end of the content: it may have been taken */
     struct delivery_evidence evidence;
+    struct delivery_ruling ruling;
     struct buffer trail; /* one line per host tried */
     struct delivery_walk walk;
     struct arena *arena;

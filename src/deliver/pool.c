@@ -3,6 +3,7 @@
 
 #include "crypto/random.h"
 #include "deliver/key.h"
+#include "deliver/ruling.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@ enum tls_class tls_class_of(const struct delivery *delivery)
 {
     bool needs_1_3 = delivery->requirement.tls_1_3_only;
 
-    if (delivery->requirement.least >= PROOF_VERIFIED)
+    if (delivery->walk.policy.demand.least >= PROOF_VERIFIED)
         return needs_1_3 ? CLASS_VERIFIED_1_3 : CLASS_VERIFIED;
     if (delivery->walk.is_last_resort)
         return CLASS_CLEAR;
@@ -196,29 +197,9 @@ void site_return_all(struct site *site, enum tls_class class, const struct pool_
         struct pool_return returned = *why;
 
         if (returned.result == POOL_TLS)
-            returned.decision = site_decide(delivery, NULL, HANDSHAKE_FAILED);
+            returned.decision = ruling_decide(delivery, NULL, HANDSHAKE_FAILED);
         site_return(site, delivery, &returned);
     }
-}
-
-struct tls_decision site_decide(const struct delivery *delivery, const struct seat *seat,
-                                enum tls_handshake handshake)
-{
-    struct tls_facts facts = {
-        .requirement = &delivery->requirement,
-        .policy = HOST_POLICY_NONE,
-        .offer = STARTTLS_OFFERED,
-        .handshake = handshake,
-        .age_ms = clock_unix_ms() - delivery->accepted_ms,
-        .is_last_resort = delivery->walk.is_last_resort,
-    };
-
-    if (seat != NULL) {
-        facts.offer =
-            deliver_client_saw_starttls(seat->client) ? STARTTLS_OFFERED : STARTTLS_ABSENT;
-        facts.proof = deliver_client_proof(seat->client);
-    }
-    return deliver_tls_decide(&facts);
 }
 
 /* ---- work ---- */
@@ -321,10 +302,12 @@ void pool_submit(struct pool *pool, const char *host_cstr,
 
     site->used_ms = loop_now_ms();
     if (class >= CLASS_VERIFIED && pool->options.verified == NULL) {
-        struct pool_return why = {.result = POOL_TLS,
-                                  .decision = {2, TLS_ACT_NOT_PROVED,
-                                               "no trusted roots are set: nothing can be "
-                                               "verified"}};
+        struct tls_demand *demand = &delivery->walk.policy.demand;
+        struct pool_return why = {.result = POOL_TLS};
+
+        demand->is_skipped = true;
+        demand->why_cstr = "no trusted roots are set: nothing can be verified";
+        why.decision = tls_table_skip(demand);
 
         site_return(site, delivery, &why);
         return;

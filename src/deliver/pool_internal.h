@@ -72,9 +72,6 @@ void site_enter(struct site *site);
 void site_leave(struct site *site);
 /* One delivery to its end here. */
 void site_return(struct site *site, struct delivery *delivery, const struct pool_return *why);
-/* What the table says about a delivery on a connection like this, after that handshake. */
-struct tls_decision site_decide(const struct delivery *delivery, const struct seat *seat,
-                                enum tls_handshake handshake);
 
 /* seat.c */
 /* May a connection of class `seat` carry a delivery of class `wanted`? */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/pool_internal.h"
+#include "deliver/ruling.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -114,7 +115,7 @@ static bool try_delivery(struct seat *seat, struct delivery *delivery)
         handshake = HANDSHAKE_DONE;
     else if (seat->class == CLASS_CLEAR)
         handshake = HANDSHAKE_FAILED;
-    why.decision = site_decide(delivery, seat, handshake);
+    why.decision = ruling_decide(delivery, seat->client, handshake);
     if (why.decision.action == TLS_ACT_ENCRYPTED || why.decision.action == TLS_ACT_CLEAR) {
         if (deliver_client_send(seat->client, delivery, &why.err)) {
             site->pool->in_transit++;

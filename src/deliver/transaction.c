@@ -124,12 +124,16 @@ static void write_mail(struct deliver_client *client, struct transaction *transa
     struct connection_proof proof = deliver_client_proof(client);
     struct buffer *line = client->options.scratch;
     struct mail_command mail = mail_of(client, delivery);
+    struct send_need need = {
+        .requirement = &delivery->requirement,
+        .mx = delivery->walk.policy.facts.mx,
+        .published = deliver_published(&delivery->requirement, &delivery->walk.policy.facts)};
 
     /*
      * The one gate: no byte about a message leaves before this. Whoever gets here with a connection that is not good
      * enough has a bug, and a stopped process is better than a secret on the wire.
      */
-    must(deliver_may_send(&proof, &delivery->requirement));
+    must(deliver_may_send(&proof, &need));
     must(mail_command_write(&mail, &client->ehlo, line, NULL));
     client_say(client, buffer_view(line));
     transaction->unanswered++;

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is published about one host of one domain, and what one message therefore demands of it: from the MX look-up, the
+ * host's addresses and TLSA records and the domain's MTA-STS policy to the facts of the decision table, and from its
+ * row to what the connection needs (TLSA records, names to expect, a key that keeps apart what must not share a
+ * connection). Pure: it reads directory entries and asks nobody. Delivery uses it for each host it walks to, the scout
+ * for each host it tests.
+ */
+#ifndef DELIVER_HOST_POLICY_H
+#define DELIVER_HOST_POLICY_H
+
+#include "crypto/digest.h"
+#include "deliver/directory.h"
+#include "policy/tls_table.h"
+
+/* All views; they must outlive the host_policy that is made of them. */
+struct host_policy_facts {
+    const char *domain_cstr; /* the recipients' */
+    const char *host_cstr;
+    bool is_fixed;                       /* named by our own settings, or an address literal */
+    const struct directory_entry *hosts; /* of the domain; NULL when is_fixed */
+    const struct directory_entry *addresses; /* of the host; NULL for an address literal */
+    enum sts_state sts;                      /* of the domain */
+    struct slice sts_id, sts_mx;             /* the policy's id, and its patterns, one a line */
+    bool is_ratcheted; /* the domain is; the host's own state is in `addresses` */
+};
+
+struct host_policy {
+    struct tls_host_facts facts;
+    struct tls_demand demand;
+    struct slice sts_id,
+        sts_pattern; /* the policy that counts here, and what in it names the host */
+};
+
+/* Never fails. */
+void host_policy_find(const struct host_policy_facts *known,
+                      const struct tls_requirement *requirement,
+                      struct host_policy *policy_out);
+
+/*
+ * Words for the story: the policy that was met or not ("MTA-STS 20260101: *.mail.example"; nothing when there is
+ * none). Cut when it does not fit.
+ */
+void host_policy_write(const struct host_policy *policy, char *text_out, size_t size);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "deliver/ruling.h"
+
+void ruling_begin(struct delivery *delivery, const char *host_cstr, bool is_fixed)
+{
+    struct host_policy_facts known = {
+        .domain_cstr = delivery->domain_cstr,
+        .host_cstr = host_cstr,
+        .is_fixed = is_fixed,
+        .hosts = delivery->walk.hosts,
+        .addresses = delivery->walk.addresses,
+        .sts = delivery->sts,
+        .sts_id = delivery->sts_id,
+        .sts_mx = delivery->sts_mx,
+        .is_ratcheted = delivery->is_ratcheted,
+    };
+    struct host_policy *policy = &delivery->walk.policy;
+    struct delivery_ruling *ruling = &delivery->ruling;
+
+    host_policy_find(&known, &delivery->requirement, policy);
+    *ruling = (struct delivery_ruling){.row = policy->demand.row,
+                                       .name_cstr = policy->demand.name_cstr,
+                                       .mx = policy->facts.mx};
+    host_policy_write(policy, ruling->policy_cstr, sizeof ruling->policy_cstr);
+}
+
+static void see_client(const struct deliver_client *client, struct tls_connection_facts *facts)
+{
+    struct connection_proof proof = deliver_client_proof(client);
+
+    facts->offer = deliver_client_saw_starttls(client) ? STARTTLS_OFFERED : STARTTLS_ABSENT;
+    facts->is_enforced = proof.is_enforced;
+    facts->level = proof.level;
+    facts->is_tls_1_3 = proof.version == TLS_VERSION_1_3;
+    facts->offers_requiretls = proof.offers_requiretls;
+}
+
+struct tls_decision ruling_decide(struct delivery *delivery,
+                                  const struct deliver_client *client,
+                                  enum tls_handshake handshake)
+{
+    struct tls_decision decision;
+    struct tls_connection_facts facts = {
+        .offer = STARTTLS_OFFERED,
+        .handshake = handshake,
+        .age_ms = clock_unix_ms() - delivery->accepted_ms,
+        .is_last_resort = delivery->walk.is_last_resort,
+    };
+
+    if (client != NULL)
+        see_client(client, &facts);
+    decision = tls_table_decide(&delivery->walk.policy.demand, &facts);
+    delivery->ruling.row = decision.row;
+    delivery->ruling.name_cstr = decision.name_cstr;
+    return decision;
+}
+
+bool ruling_allows_last_resort(const struct delivery *delivery)
+{
+    struct tls_connection_facts facts = {
+        .offer = STARTTLS_OFFERED,
+        .handshake = HANDSHAKE_FAILED,
+        .age_ms = clock_unix_ms() - delivery->accepted_ms,
+        .is_last_resort = true,
+    };
+
+    return tls_table_decide(&delivery->walk.policy.demand, &facts).action == TLS_ACT_CLEAR;
+}
