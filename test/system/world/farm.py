@@ -171,6 +171,26 @@ def _(c):
     c.host().contexts[0].maximum_version = ssl.TLSVersion.TLSv1_2
 
 
+def _sni(certificate, publish):
+    """Whoever does not say the host's name in the ClientHello is shown another certificate."""
+    def build(c):
+        pair = certificate(c)
+        named = old_context(pair, ssl.TLSVersion.TLSv1_3)
+        sink = c.host(c.issue('mx.elsewhere.test'))
+
+        def choose(stream, name, _):
+            if name == f'mx.{c.domain}':
+                stream.context = named
+        sink.contexts[0].sni_callback = choose
+        publish(c, pair)
+    return build
+
+
+CASES['plain-sni'] = _sni(lambda c: c.issue(), lambda c, pair: None)
+CASES['dane-sni'] = _sni(lambda c: c.self_signed(), lambda c, pair: c.tlsa(tlsa(pair[0], 3, 1, 1)))
+CASES['sts-sni'] = _sni(lambda c: c.issue(), lambda c, pair: c.enforce())
+
+
 @case('plain-self')
 def _(c):
     c.host(c.self_signed())
