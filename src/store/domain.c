@@ -5,11 +5,12 @@
 
 #include <stdio.h>
 
-#define SQL_COLUMNS "SELECT id, name, hold, level, checked_ms, lacking_ms, sealed FROM domain "
+#define SQL_COLUMNS                                                                            \
+    "SELECT id, name, hold, level, checked_ms, lacking_ms, sealed, mx_proof FROM domain "
 
 static void read_row(sqlite3_stmt *query, struct store_domain *domain_out)
 {
-    int64_t level = store__column(query, 3);
+    int64_t level = store__column(query, 3), mx_proof = store__column(query, 7);
 
     *domain_out = (struct store_domain){
         .id = (uint64_t)store__column(query, 0),
@@ -17,6 +18,8 @@ static void read_row(sqlite3_stmt *query, struct store_domain *domain_out)
         .level = level > 0 && level < PROOF_COUNT ? (enum proof_level)level : PROOF_NONE,
         .checked_ms = store__column(query, 4),
         .lacking_ms = store__column(query, 5),
+        .mx_proof =
+            mx_proof > 0 && mx_proof < MX_PROOF_COUNT ? (enum mx_proof)mx_proof : MX_PROOF_NONE,
     };
     if (!slice_to_cstr(store__column_blob(query, 1), domain_out->name_cstr, STORE_DOMAIN_SIZE))
         domain_out->name_cstr[0] = '\0';
@@ -62,7 +65,7 @@ void store_domain_learn(struct store *store, const struct store_domain *domain, 
                         struct slice detail)
 {
     static const char sql[] = "UPDATE domain SET level = ?2, checked_ms = ?3, lacking_ms = ?4,"
-                              " sealed = ?5 WHERE id = ?1";
+                              " sealed = ?5, mx_proof = ?6 WHERE id = ?1";
 
     store__pack_start(store);
     store__pack(store, slice_head(mx, STORE_DOMAIN_SIZE - 1));
@@ -70,7 +73,8 @@ void store_domain_learn(struct store *store, const struct store_domain *domain, 
     store__run(store, sql,
                VALUES(NUMBER(domain->id), NUMBER(domain->level), NUMBER(domain->checked_ms),
                       NUMBER(domain->lacking_ms),
-                      value_blob(store__pack_seal(store, SEAL_DOMAIN, domain->id, 0))));
+                      value_blob(store__pack_seal(store, SEAL_DOMAIN, domain->id, 0)),
+                      NUMBER(domain->mx_proof)));
 }
 
 void store_domain_hold(struct store *store, uint64_t id, bool is_held)

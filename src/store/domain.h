@@ -6,7 +6,7 @@
 #ifndef STORE_DOMAIN_H
 #define STORE_DOMAIN_H
 
-#include "policy/verdict.h"
+#include "policy/tls_table.h"
 #include "store/store.h"
 
 enum { STORE_DOMAIN_SIZE = 256, STORE_DOMAIN_TEXT_SIZE = 400 };
@@ -17,6 +17,7 @@ struct store_domain {
     bool is_held;
     enum proof_level level; /* best level of the last connection that counted */
     int64_t checked_ms;     /* when that was; 0 = never */
+    enum mx_proof mx_proof; /* what proved the name of that host */
     int64_t lacking_ms;     /* when proof was missed last; 0 = not since the last proof */
 };
 

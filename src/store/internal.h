@@ -43,6 +43,7 @@ struct store {
     struct store_snapshot *snapshot;         /* under way; its owner frees it */
     struct ledger *ledger;                   /* NULL before the keys are open */
     struct buffer packed, sealed;            /* scratch of one call */
+    struct buffer board_found;               /* what store_board_get hands out */
     struct buffer opened[SEAL_COLUMN_COUNT]; /* what the last read of each room hands out */
 };
 

@@ -56,6 +56,21 @@ static const char *const steps[] = {
     /* 2: see ledger.h */
     "CREATE TABLE batch(id INTEGER PRIMARY KEY, counts BLOB NOT NULL, headers BLOB NOT NULL)"
     " STRICT;",
+    /* 3: see memory.h and board.h; what proved the name of the host that `level` was seen at. */
+    "CREATE TABLE tls_memory(kind INTEGER NOT NULL, name TEXT NOT NULL, day INTEGER NOT NULL,"
+    " low INTEGER NOT NULL, high INTEGER NOT NULL, first_ms INTEGER NOT NULL,"
+    " last_ms INTEGER NOT NULL, small_until_ms INTEGER NOT NULL, lost_ms INTEGER NOT NULL,"
+    " PRIMARY KEY(kind, name)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX tls_memory_lost ON tls_memory(kind, name) WHERE lost_ms <> 0;"
+    "CREATE TABLE tls_board(name TEXT PRIMARY KEY, used_ms INTEGER NOT NULL,"
+    " tested_ms INTEGER NOT NULL, due_ms INTEGER, verdict INTEGER NOT NULL,"
+    " since_ms INTEGER NOT NULL, worse_ms INTEGER NOT NULL, features INTEGER NOT NULL,"
+    " mx_proof INTEGER NOT NULL, found BLOB) STRICT;"
+    "CREATE INDEX tls_board_due ON tls_board(due_ms) WHERE due_ms IS NOT NULL;"
+    "CREATE TABLE tls_change(name TEXT NOT NULL, at_ms INTEGER NOT NULL,"
+    " before INTEGER NOT NULL, after INTEGER NOT NULL, why TEXT NOT NULL,"
+    " PRIMARY KEY(name, at_ms)) STRICT, WITHOUT ROWID;"
+    "ALTER TABLE domain ADD COLUMN mx_proof INTEGER NOT NULL DEFAULT 0;",
 };
 
 const int64_t store__schema_present = (int64_t)COUNT_OF(steps);

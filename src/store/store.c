@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "store/board.h"
 #include "store/internal.h"
 
 #include "base/log.h"
@@ -171,6 +172,7 @@ struct store *store__new(const char *dir_cstr)
     store->lock_fd = -1;
     buffer_init(&store->packed, PACKED_MAX_BYTES);
     buffer_init(&store->sealed, PACKED_MAX_BYTES + SEAL_OVERHEAD);
+    buffer_init(&store->board_found, STORE_BOARD_FOUND_MAX_BYTES);
     for (size_t i = 0; i < SEAL_COLUMN_COUNT; i++)
         buffer_init(&store->opened[i], PACKED_MAX_BYTES);
     store->addresses = address_cache_new();
@@ -205,6 +207,7 @@ void store_close(struct store **store)
     address_cache_free(&gone->addresses);
     buffer_wipe(&gone->packed);
     buffer_wipe(&gone->sealed);
+    buffer_deinit(&gone->board_found);
     for (size_t i = 0; i < SEAL_COLUMN_COUNT; i++)
         buffer_wipe(&gone->opened[i]);
     if (gone->lock_fd >= 0)
