@@ -346,7 +346,9 @@ static void conclude(struct deliverer *deliverer, struct delivery *delivery)
     else if (!at->had_address)
         settle(deliverer, delivery, OUTCOME_TEMPORARY, "4.4.3", why_cstr);
     else
-        settle(deliverer, delivery, OUTCOME_TEMPORARY, "4.4.1", why_cstr);
+        /* 4.7.10: TLS holds it, not the way there. */
+        settle(deliverer, delivery, OUTCOME_TEMPORARY,
+               at->was_held && !at->was_proved ? "4.7.10" : "4.4.1", why_cstr);
 }
 
 static void start_last_resort(struct delivery *delivery)
@@ -417,6 +419,8 @@ static void skip_host(struct delivery *delivery)
     at->was_reached = true; /* not silence: a rule */
     if (decision.action == TLS_ACT_NOT_PROVED)
         at->was_not_proved = true;
+    else
+        at->was_held = true;
     /* Numbers of addresses are the same in both rounds. */
     at->candidate += (unsigned)(count - at->address);
     next_host(delivery);
@@ -520,6 +524,8 @@ static void note_tls(struct delivery *delivery, const struct pool_return *return
     snprintf(delivery->evidence.why_cstr, sizeof delivery->evidence.why_cstr, "%s", text_cstr);
     if (returned->decision.action == TLS_ACT_NOT_PROVED)
         delivery->walk.was_not_proved = true;
+    else if (returned->decision.action == TLS_ACT_LATER)
+        delivery->walk.was_held = true;
     if (returned->has_failed_handshake && ruling_allows_last_resort(delivery))
         delivery->walk.failed_handshakes |= UINT64_C(1) << delivery->walk.candidate;
 }

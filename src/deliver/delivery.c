@@ -69,6 +69,7 @@ static void take_envelope(struct delivery *delivery, const struct ipc_deliver *m
     delivery->sts_id = copy(delivery, message->sts_id);
     delivery->sts_mx = copy(delivery, message->sts_mx);
     delivery->is_ratcheted = message->ratcheted;
+    delivery->is_ratchet_lifted = message->ratchet_lifted;
     delivery->accepted_ms = message->accepted_ms;
     delivery->requirement = message->requirement;
     delivery->content = message->content;

@@ -68,8 +68,9 @@ struct delivery_walk {
     bool is_last_resort;               /* second round: those, in the clear */
     unsigned sessions;                 /* hosts that were told about the message */
     unsigned stale;                    /* times that a kept connection turned out dead */
-    bool was_not_proved;               /* a host answered and the proof was not had there */
-    bool was_proved;                   /* a host was good enough to be told about the message */
+    bool was_held;       /* a host was not told about it as the table says: later */
+    bool was_not_proved; /* a host answered and the proof was not had there */
+    bool was_proved;     /* a host was good enough to be told about the message */
     bool had_address, dns_failed;
     bool was_reached;          /* somebody talked to us */
     bool is_unreached;         /* the end of it: nobody did, now */
@@ -89,7 +90,7 @@ struct delivery {
     bool body_8bit, smtputf8;
     enum sts_state sts;          /* of the domain */
     struct slice sts_id, sts_mx; /* its policy; empty without one */
-    bool is_ratcheted;
+    bool is_ratcheted, is_ratchet_lifted;
     int64_t accepted_ms; /* unix milliseconds */
     struct tls_requirement requirement;
     struct content_ref content;

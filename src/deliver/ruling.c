@@ -12,7 +12,7 @@ void ruling_begin(struct delivery *delivery, const char *host_cstr, bool is_fixe
         .sts = delivery->sts,
         .sts_id = delivery->sts_id,
         .sts_mx = delivery->sts_mx,
-        .is_ratcheted = delivery->is_ratcheted,
+        .is_ratcheted = delivery->is_ratcheted && !delivery->is_ratchet_lifted,
     };
     struct host_policy *policy = &delivery->walk.policy;
     struct delivery_ruling *ruling = &delivery->ruling;

@@ -119,13 +119,14 @@
  * MAIL FROM or RCPT TO included, before that level is proved on this connection.
  * sts: enum sts_state, with the policy's id and its MX patterns, one a line (empty without a policy).
  * ratcheted: the domain's hosts were seen with TLS again and again: its absence is no reason for clear text.
+ * ratchet_lifted: it has been waited for long enough: neither that nor what is remembered of a host counts.
  */
 #define IPC_DELIVER_FIELDS(F, M) \
     F(M, NUMBER, job) F(M, NUMBER, message) F(M, BYTES, domain) F(M, BYTES, host) \
     F(M, NUMBER, port) F(M, BYTES, mail_from) F(M, BYTES, envid) F(M, NUMBER, ret) \
     F(M, FLAG, body_8bit) F(M, FLAG, smtputf8) F(M, SIGNED, accepted_ms) \
     F(M, REQUIREMENT, requirement) F(M, NUMBER, sts) F(M, BYTES, sts_id) F(M, BYTES, sts_mx) \
-    F(M, FLAG, ratcheted) F(M, BYTES, prefix) F(M, CONTENT, content) \
+    F(M, FLAG, ratcheted) F(M, FLAG, ratchet_lifted) F(M, BYTES, prefix) F(M, CONTENT, content) \
     F(M, SECRET, data_key) F(M, BYTES, recipients)
 /*
  * C→K, exactly one per job: what happened. Evidence describes the connection that carried (or was

@@ -49,6 +49,7 @@ struct board_sum {
     unsigned features;
 };
 
+/* Count one host in. */
 void board_add(struct board_sum *sum, const struct board_host *host);
 /* After the last host: the domain's own features joined in. */
 enum board_verdict board_judge(struct board_sum *sum, bool is_mx_signed, enum sts_state sts);

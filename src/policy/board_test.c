@@ -3,12 +3,18 @@
 
 #include "kit/kit.h"
 
-static const struct board_host dane = {true, true, true, false, true, PROOF_DANE, DANE_USABLE, MX_PROOF_DNSSEC};
-static const struct board_host good = {true, true, true, true, false, PROOF_VERIFIED, DANE_NONE, MX_PROOF_NONE};
-static const struct board_host old = {true, true, false, true, false, PROOF_VERIFIED, DANE_NONE, MX_PROOF_NONE};
-static const struct board_host self = {true, true, true, false, false, PROOF_ENCRYPTED, DANE_NONE, MX_PROOF_NONE};
-static const struct board_host plain = {true, false, false, false, false, PROOF_NONE, DANE_NOT_ASKED, MX_PROOF_NONE};
-static const struct board_host gone = {false, false, false, false, false, PROOF_NONE, DANE_NOT_ASKED, MX_PROOF_NONE};
+static const struct board_host dane = {true, true,       true,        false,
+                                       true, PROOF_DANE, DANE_USABLE, MX_PROOF_DNSSEC};
+static const struct board_host good = {true,  true,           true,      true,
+                                       false, PROOF_VERIFIED, DANE_NONE, MX_PROOF_NONE};
+static const struct board_host old = {true,  true,           false,     true,
+                                      false, PROOF_VERIFIED, DANE_NONE, MX_PROOF_NONE};
+static const struct board_host self = {
+    true, true, true, false, false, PROOF_ENCRYPTED, DANE_NONE, MX_PROOF_NONE};
+static const struct board_host plain = {true,  false,      false,          false,
+                                        false, PROOF_NONE, DANE_NOT_ASKED, MX_PROOF_NONE};
+static const struct board_host gone = {false, false,      false,          false,
+                                       false, PROOF_NONE, DANE_NOT_ASKED, MX_PROOF_NONE};
 
 static const struct row {
     const char *case_cstr;
@@ -18,19 +24,50 @@ static const struct row {
     enum board_verdict verdict;
     unsigned features;
 } table[] = {
-    {"good", {&good}, false, STS_NONE, BOARD_VERIFIED, BOARD_HAS_STARTTLS | BOARD_HAS_TLS_1_3 | BOARD_HAS_WEBPKI},
-    {"good and old", {&good, &old}, false, STS_ENFORCE, BOARD_VERIFIED,
+    {"good",
+     {&good},
+     false,
+     STS_NONE,
+     BOARD_VERIFIED,
+     BOARD_HAS_STARTTLS | BOARD_HAS_TLS_1_3 | BOARD_HAS_WEBPKI},
+    {"good and old",
+     {&good, &old},
+     false,
+     STS_ENFORCE,
+     BOARD_VERIFIED,
      BOARD_HAS_STARTTLS | BOARD_HAS_WEBPKI | BOARD_HAS_STS_ENFORCE},
-    {"good and gone", {&good, &gone}, false, STS_TESTING, BOARD_VERIFIED,
+    {"good and gone",
+     {&good, &gone},
+     false,
+     STS_TESTING,
+     BOARD_VERIFIED,
      BOARD_HAS_STARTTLS | BOARD_HAS_TLS_1_3 | BOARD_HAS_WEBPKI | BOARD_HAS_STS_TESTING},
     {"gone", {&gone, &gone}, false, STS_NONE, BOARD_UNREACHED, 0},
-    {"DANE", {&dane}, true, STS_NONE, BOARD_DANE,
-     BOARD_HAS_STARTTLS | BOARD_HAS_TLS_1_3 | BOARD_HAS_DANE | BOARD_HAS_REQUIRETLS | BOARD_HAS_SIGNED_MX},
-    {"DANE and plain", {&plain, &dane}, true, STS_KEPT, BOARD_DANE,
+    {"DANE",
+     {&dane},
+     true,
+     STS_NONE,
+     BOARD_DANE,
+     BOARD_HAS_STARTTLS | BOARD_HAS_TLS_1_3 | BOARD_HAS_DANE | BOARD_HAS_REQUIRETLS |
+         BOARD_HAS_SIGNED_MX},
+    {"DANE and plain",
+     {&plain, &dane},
+     true,
+     STS_KEPT,
+     BOARD_DANE,
      BOARD_HAS_SIGNED_MX | BOARD_HAS_STS_ENFORCE | BOARD_IS_MIXED},
-    {"self-signed and good", {&self, &good}, false, STS_UNFETCHED, BOARD_VERIFIED,
+    {"self-signed and good",
+     {&self, &good},
+     false,
+     STS_UNFETCHED,
+     BOARD_VERIFIED,
      BOARD_HAS_STARTTLS | BOARD_HAS_TLS_1_3 | BOARD_IS_MIXED},
-    {"self-signed", {&self}, false, STS_NONE, BOARD_ENCRYPTED, BOARD_HAS_STARTTLS | BOARD_HAS_TLS_1_3},
+    {"self-signed",
+     {&self},
+     false,
+     STS_NONE,
+     BOARD_ENCRYPTED,
+     BOARD_HAS_STARTTLS | BOARD_HAS_TLS_1_3},
     {"plain", {&plain, &gone}, false, STS_NONE, BOARD_CLEAR, 0},
 };
 
@@ -45,7 +82,8 @@ static void test_verdicts(void **state)
             board_add(&sum, table[i].hosts[j]);
         verdict = board_judge(&sum, table[i].is_signed, table[i].sts);
         if (verdict != table[i].verdict || sum.features != table[i].features)
-            fail_msg("%s: %s %x", table[i].case_cstr, board_verdict_name(verdict), sum.features);
+            fail_msg("%s: %s %x", table[i].case_cstr, board_verdict_name(verdict),
+                     sum.features);
     }
     assert_string_equal(board_verdict_name((enum board_verdict)99), "?");
     assert_int_equal(board_verdict_level(BOARD_DANE), PROOF_DANE);

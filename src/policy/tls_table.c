@@ -221,7 +221,6 @@ enum seen {
     LAST = 1 << 13,          /* TLS was tried everywhere else */
     OLD = 1 << 14,           /* old enough for cleartext after a failure */
     RATCHETED = 1 << 15,
-    HELD = 1 << 16, /* ratcheted, and not yet held for TLS_RATCHET_HOLD_MS */
 };
 
 struct line {
@@ -257,7 +256,7 @@ static const struct line lines[] = {
     {FREE | FAILED | CLEAR_OK | LAST | OLD, 0, TLS_ACT_CLEAR, ""},
     {FREE | FAILED, 0, TLS_ACT_LATER,
      "the TLS handshake failed, and it is too early for cleartext"},
-    {FREE | HELD, 11, TLS_ACT_LATER,
+    {FREE | RATCHETED, 11, TLS_ACT_LATER,
      "STARTTLS is not offered any more, and the host is known to do TLS: held"},
     {FREE | CLEAR_OK, 11, TLS_ACT_CLEAR, ""},
     {FREE, 11, TLS_ACT_LATER, "STARTTLS is not offered, and cleartext is not allowed"},
@@ -274,7 +273,7 @@ static unsigned seen_of_demand(const struct tls_demand *demand,
     seen |= facts->age_ms >= (int64_t)demand->cleartext_after_ms ? OLD : 0U;
     if (!demand->is_ratcheted)
         return seen;
-    return seen | RATCHETED | (facts->age_ms < TLS_RATCHET_HOLD_MS ? HELD : 0U);
+    return seen | RATCHETED;
 }
 
 static unsigned seen_of_connection(const struct tls_demand *demand,

@@ -79,7 +79,8 @@ struct tls_host_facts {
     enum sts_state sts; /* NONE for a host that our own settings name */
     bool
         is_listed; /* among the MX patterns of that policy; only looked at when one is in force */
-    bool is_ratcheted; /* seen with TLS again and again */
+    bool
+        is_ratcheted; /* seen with TLS again and again: no clear text (rows 10, 11) until whoever says so lifts it */
 };
 
 /* What happens when the host does not prove what it must. */
@@ -154,9 +155,6 @@ struct tls_decision {
     enum tls_action action;
     const char *why_cstr; /* for NOT_PROVED and LATER: words for a person, else "" */
 };
-
-/* How long the loss of STARTTLS is waited out where TLS was seen again and again (row 11). */
-enum { TLS_RATCHET_HOLD_MS = 4 * 3600 * 1000 };
 
 /* The first line that fits. Never fails: where none does, the answer is LATER. */
 struct tls_decision tls_table_decide(const struct tls_demand *demand,

@@ -348,9 +348,7 @@ static const struct connection_case {
      .is_last_resort = true, .age_ms = 900000}},
     {"ordinary: absent", 11, TLS_ACT_CLEAR, ORDINARY, {NOBODY}, {ABSENT}},
     {"ordinary: absent, ratcheted", 11, TLS_ACT_LATER, ORDINARY, {NOBODY, .is_ratcheted = true},
-     {ABSENT, .age_ms = TLS_RATCHET_HOLD_MS - 1}},
-    {"ordinary: absent, ratcheted and held", 11, TLS_ACT_CLEAR, ORDINARY, {NOBODY, .is_ratcheted
-     = true}, {ABSENT, .age_ms = TLS_RATCHET_HOLD_MS}},
+     {ABSENT, .age_ms = 100 * HOURS}},
     {"ordinary: absent, clear forbidden", 11, TLS_ACT_LATER, NEVER_CLEAR, {NOBODY}, {ABSENT,
      .is_last_resort = true, .age_ms = 100 * HOURS}},
     {"TLS-Required: No: anybody", 12, TLS_ACT_ENCRYPTED, {.cleartext_allowed = true,
@@ -443,7 +441,7 @@ static void check_connections(void *context, const struct tls_requirement *requi
     size_t *count = context;
 
     for (unsigned bits = 0; bits < 1 << 8; bits++) {
-        static const int64_t ages_ms[] = {0, TLS_RATCHET_HOLD_MS};
+        static const int64_t ages_ms[] = {0, 100 * HOURS};
 
         for (unsigned handshake = 0; handshake <= HANDSHAKE_FAILED; handshake++) {
             bool is_done = handshake == HANDSHAKE_DONE;

@@ -26,8 +26,8 @@ static void read_row(sqlite3_stmt *query, struct store_board *board_out)
         .since_ms = store__column(query, 5),
         .worse_ms = store__column(query, 6),
         .features = (unsigned)store__column(query, 7),
-        .mx_proof = mx_proof > 0 && mx_proof < MX_PROOF_COUNT ? (enum mx_proof)mx_proof
-                                                              : MX_PROOF_NONE,
+        .mx_proof =
+            mx_proof > 0 && mx_proof < MX_PROOF_COUNT ? (enum mx_proof)mx_proof : MX_PROOF_NONE,
         .found = S(""),
     };
     if (!slice_to_cstr(store__column_blob(query, 0), board_out->name_cstr,
@@ -99,8 +99,8 @@ bool store_board_next(struct store *store, const char *after_cstr,
 size_t store_board_due(struct store *store, int64_t until_ms, struct store_board *boards_out,
                        size_t max)
 {
-    static const char sql[] = SQL_ROW
-        " FROM tls_board WHERE due_ms <= ?1 ORDER BY due_ms LIMIT ?2";
+    static const char sql[] =
+        SQL_ROW " FROM tls_board WHERE due_ms <= ?1 ORDER BY due_ms LIMIT ?2";
     sqlite3_stmt *query = store__query(store, sql, VALUES(NUMBER(until_ms), NUMBER(max)));
     size_t count = 0;
 
@@ -159,9 +159,9 @@ size_t store_board_changes(struct store *store, struct slice name,
         *change = (struct store_board_change){.at_ms = store__column(query, 0),
                                               .before = verdict_of(store__column(query, 1)),
                                               .after = verdict_of(store__column(query, 2))};
-        if (!slice_to_cstr(slice_head(store__column_blob(query, 3),
-                                      sizeof change->why_cstr - 1),
-                           change->why_cstr, sizeof change->why_cstr))
+        if (!slice_to_cstr(
+                slice_head(store__column_blob(query, 3), sizeof change->why_cstr - 1),
+                change->why_cstr, sizeof change->why_cstr))
             change->why_cstr[0] = '\0';
     }
     store__end(query);

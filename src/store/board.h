@@ -25,7 +25,8 @@ struct store_board {
     int64_t worse_ms; /* since when tests say that it is worse; 0 = they do not */
     unsigned features;
     enum mx_proof mx_proof;
-    struct slice found; /* the last test, as the keeper wrote it; dies with the next read of this room */
+    struct slice
+        found; /* the last test, as the keeper wrote it; dies with the next read of this room */
 };
 
 /* False: no such row. `found` is empty with store_board_next and store_board_due. */
@@ -53,6 +54,7 @@ struct store_board_change {
     enum board_verdict before, after;
     char why_cstr[200];
 };
+/* Add to the history; the oldest beyond STORE_BOARD_CHANGES go. */
 void store_board_change_put(struct store *store, struct slice name,
                             const struct store_board_change *change);
 /* Newest first; how many. */

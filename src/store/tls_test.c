@@ -63,7 +63,8 @@ static void test_memory(void **state)
                                 .first_ms = 5,
                                 .last_ms = 6,
                                 .small_until_ms = 7};
-    struct store_memory domain = {.kind = MEMORY_DOMAIN, .name_cstr = "mx.x.test", .lost_ms = 8};
+    struct store_memory domain = {
+        .kind = MEMORY_DOMAIN, .name_cstr = "mx.x.test", .lost_ms = 8};
     struct store_memory got;
 
     assert_false(store_memory_get(scene->store, MEMORY_HOST, S("mx.x.test"), &got));
