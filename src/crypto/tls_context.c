@@ -16,7 +16,7 @@ static const char good_ciphers_cstr[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:
  */
 static const char any_ciphers_cstr[] =
     "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES:kRSA+AESGCM:kRSA+AES"
-    ":!aNULL:!eNULL:!PSK:!SRP:!CCM:@SECLEVEL=1";
+    ":!aNULL:!eNULL:!PSK:!SRP:!AESCCM:@SECLEVEL=1";
 /* One unknown name refuses the whole list in OpenSSL before 3.5, so there are two lists. */
 static const char hybrid_groups_cstr[] = "X25519MLKEM768:X25519:P-256:P-384:P-521";
 static const char plain_groups_cstr[] = "X25519:P-256:P-384:P-521";
@@ -27,7 +27,7 @@ static const char plain_groups_cstr[] = "X25519:P-256:P-384:P-521";
 static const char small_groups_cstr[] = "X25519:P-256";
 static const char small_ciphers_cstr[] = "ECDHE+AESGCM:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=2";
 static const char small_any_ciphers_cstr[] =
-    "ECDHE+AESGCM:ECDHE+AES:kRSA+AESGCM:kRSA+AES:!aNULL:!eNULL:!PSK:!SRP:!CCM:@SECLEVEL=1";
+    "ECDHE+AESGCM:ECDHE+AES:kRSA+AESGCM:kRSA+AES:!aNULL:!eNULL:!PSK:!SRP:!AESCCM:@SECLEVEL=1";
 
 enum { SESSION_LIFE_S = 3600 };
 
