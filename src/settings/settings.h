@@ -242,6 +242,14 @@ struct settings_portal {
     int64_t session_ms;   /* reading session, default 30 min */
 };
 
+/* Policies that other domains publish about TLS for their mail [RFC 8461]. */
+struct settings_sts {
+    bool enabled; /* look for them; default true */
+    uint16_t
+        port; /* of the web servers that have them, default 443; another one only for tests */
+    bool allow_private; /* fetch from loopback and private addresses, too; only for tests */
+};
+
 /* For monitoring, plain HTTP: /metrics, /health, /ready. */
 struct settings_metrics {
     bool enabled;
@@ -279,6 +287,7 @@ struct settings {
     struct settings_resolver resolver;
     struct settings_portal portal;
     struct settings_metrics metrics;
+    struct settings_sts sts;
     struct settings_listener *listeners;
     size_t listener_count;
     struct settings_account *accounts;

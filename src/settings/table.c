@@ -200,6 +200,14 @@ static const struct settings_row portal_rows[] = {
 };
 #undef STRUCT
 
+#define STRUCT settings_sts
+static const struct settings_row sts_rows[] = {
+    {"enabled",       VALUE_FLAG, AT(enabled),       0, "yes", 0, 0, NULL},
+    {"port",          VALUE_PORT, AT(port),          0, "443", 0, 0, NULL},
+    {"allow_private", VALUE_FLAG, AT(allow_private), 0, "no",  0, 0, NULL},
+};
+#undef STRUCT
+
 #define STRUCT settings_metrics
 static const struct settings_row metrics_rows[] = {
     {"address", VALUE_ADDRESS, AT(address), AT(address_len), "", 0, 0, NULL},
@@ -249,6 +257,7 @@ static const struct settings_section root_inner[] = {
     {"board", false, AT(board), 0, sizeof(struct settings_board), 0, VALUE_TEXT, ROWS(board_rows), NULL, 0},
     {"resolver", false, AT(resolver), 0, sizeof(struct settings_resolver), 0, VALUE_TEXT, ROWS(resolver_rows), NULL, 0},
     {"portal", false, AT(portal), 0, sizeof(struct settings_portal), 0, VALUE_TEXT, ROWS(portal_rows), NULL, 0},
+    {"sts", false, AT(sts), 0, sizeof(struct settings_sts), 0, VALUE_TEXT, ROWS(sts_rows), NULL, 0},
     {"metrics", false, AT(metrics), 0, sizeof(struct settings_metrics), 0, VALUE_TEXT, ROWS(metrics_rows), NULL, 0},
 };
 

@@ -71,6 +71,14 @@ static const char *const steps[] = {
     " before INTEGER NOT NULL, after INTEGER NOT NULL, why TEXT NOT NULL,"
     " PRIMARY KEY(name, at_ms)) STRICT, WITHOUT ROWID;"
     "ALTER TABLE domain ADD COLUMN mx_proof INTEGER NOT NULL DEFAULT 0;",
+    /* 4: see sts.h. Published by the domains, so in clear. */
+    "CREATE TABLE sts(domain INTEGER PRIMARY KEY, id TEXT NOT NULL, mode INTEGER NOT NULL,"
+    " mx TEXT NOT NULL, policy TEXT NOT NULL, max_age_s INTEGER NOT NULL,"
+    " fetched_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, checked_ms INTEGER NOT NULL,"
+    " refresh_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL, gone_ms INTEGER NOT NULL,"
+    " failing_ms INTEGER NOT NULL, announced TEXT NOT NULL, why TEXT NOT NULL) STRICT;"
+    "CREATE INDEX sts_refresh ON sts(refresh_ms);"
+    "CREATE INDEX sts_expires ON sts(expires_ms, failing_ms, announced);",
 };
 
 const int64_t store__schema_present = (int64_t)COUNT_OF(steps);
