@@ -94,6 +94,8 @@ enum stat_kind {
     ROW(COUNTER, COURIER_REPLIES_4XX, "courier_replies_total", "class=\"4xx\"", "") \
     ROW(COUNTER, COURIER_REPLIES_5XX, "courier_replies_total", "class=\"5xx\"", "") \
     ROW(COUNTER, DNS_FAILED, "dns_lookups_failed_total", "", "DNS look-ups that got no answer") \
+    ROW(GAUGE, STS_POLICIES, "sts_policies", "", "MTA-STS policies of other domains in force") \
+    ROW(GAUGE, STS_NOT_FETCHED, "sts_policies_not_fetched", "", "Those of them whose successor is announced and cannot be had, or which could not be had anew for a day") \
     /* scout */ \
     ROW(GAUGE, SCOUT_WAITING, "scout_questions", "", "Questions about other domains that the scout has in hand now") \
     /* scribe */ \

@@ -78,6 +78,9 @@ void stats_answer(struct control_output *output, const json_t *request);
 void metrics_answer(struct control_output *output, const json_t *request);
 void ready_answer(struct control_output *output, const json_t *request);
 void domains_answer(struct control_output *output, const json_t *request);
+void sts_answer(struct control_output *output, const json_t *request);
+/* What `status` says of published policies. */
+json_t *sts_status(struct keeper *keeper);
 
 /* Inside of a batch: put everything aside that waits to be carried; how many. */
 uint64_t queue_hold_all(struct keeper *keeper);

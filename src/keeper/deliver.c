@@ -189,6 +189,14 @@ static void choose_host(struct keeper *keeper, struct job *job)
     job->deliver.host = keep_text(job, host);
 }
 
+/* The job may outlive what we know now. */
+static void fill_sts(struct keeper *keeper, struct job *job)
+{
+    sts_fill(keeper, job->domain, &job->deliver);
+    job->deliver.sts_id = keep_text(job, job->deliver.sts_id);
+    job->deliver.sts_mx = keep_text(job, job->deliver.sts_mx);
+}
+
 static bool fill_recipients(struct keeper *keeper, struct job *job)
 {
     struct buffer list;
@@ -250,6 +258,7 @@ static struct job *make_job(struct keeper *keeper, struct domain *domain,
     job->sender = keep_text(job, store_address_get(keeper->store, message->sender));
     job->deliver.mail_from = envelope_from(keeper, job, message, job->sender);
     choose_host(keeper, job);
+    fill_sts(keeper, job);
     return job;
 }
 

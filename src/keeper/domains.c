@@ -26,6 +26,7 @@ void domains_deinit(struct domains *domains)
         for (; domain != NULL; domain = next) {
             next = domain->next_same;
             free(domain->silent_why_cstr);
+            sts_domain_deinit(&domain->sts);
             free(domain);
         }
     map_deinit(&domains->by_name);

@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "keeper/sts.h"
 #include "settings/settings.h"
 #include "store/domain.h"
 
@@ -28,7 +29,8 @@ struct domain {
     int64_t silent_until_ms; /* the loop's clock */
     char *silent_why_cstr;
     uint64_t delivered, deferred; /* recipients' attempts since the start */
-    bool is_fresh;                /* its row is of the batch that runs */
+    struct domain_sts sts;
+    bool is_fresh; /* its row is of the batch that runs */
     struct domain *next_fresh;
 };
 

@@ -43,6 +43,7 @@ struct keeper {
     struct asks asks;
     struct domains domains;
     struct schedule schedule;
+    struct sts sts;
     struct clock_watch clock;
     struct deliveries deliveries;
     struct sessions sessions;

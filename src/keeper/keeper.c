@@ -83,6 +83,7 @@ static void open_rooms(struct keeper *keeper)
     list_init(&keeper->walks);
     clock_watch_init(&keeper->clock);
     schedule_init(keeper);
+    sts_init(keeper);
     backup_init(keeper);
     retractions_init(keeper);
     keeper->housekeeping = loop_timer_new(keeper->loop, keeper_housekeeping, keeper);
@@ -179,6 +180,7 @@ void keeper_close(struct keeper **keeper)
     inbox_deinit(&gone->inbox);
     deliver_deinit(&gone->deliveries);
     schedule_deinit(gone);
+    sts_deinit(gone);
     domains_deinit(&gone->domains);
     sessions_deinit(&gone->sessions);
     auth_deinit(&gone->auth);

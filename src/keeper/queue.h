@@ -23,6 +23,8 @@ bool queue_fits(const struct queue_filter *filter, const struct store_due *due);
 /* The row carries mail (and does not wait for a reader). */
 bool queue_is_waiting(const struct store_recipient *row);
 
+/* All of the domain's mail that was put off is due now. */
+void queue_retry_domain(struct keeper *keeper, uint64_t domain);
 /* The changes that are under way; freed with the keeper. */
 struct queue_changes {
     struct list all;

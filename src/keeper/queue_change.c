@@ -252,6 +252,16 @@ static void begin_change(struct keeper *keeper, uint64_t peer, uint64_t ask, uin
     inbox_put_own(keeper, &kind_slice, IPC_NONE, NULL, NULL, change->id, 0, 0);
 }
 
+void queue_retry_domain(struct keeper *keeper, uint64_t domain)
+{
+    size_t verb = 0;
+
+    while (verbs[verb].change != retry_row)
+        verb++;
+    begin_change(keeper, 0, 0,
+                 domain * COUNT_OF(verbs) + verb); /* nobody waits for the answer */
+}
+
 static void change_domain(struct control_output *output, const struct verb *verb, uint64_t id)
 {
     struct keeper *keeper = output->keeper;

@@ -91,7 +91,7 @@ static void make_ready(struct schedule *schedule, struct item *item, bool in_fro
         list_push_front(&item->domain->ready, &item->link);
     else
         list_push_back(&item->domain->ready, &item->link);
-    if (!list_is_linked(&item->domain->turn))
+    if (!list_is_linked(&item->domain->turn) && !list_is_linked(&item->domain->sts.parked))
         list_push_back(turns_of(schedule, item->domain), &item->domain->turn);
 }
 
@@ -206,6 +206,13 @@ void schedule_done(struct keeper *keeper, uint64_t message, uint64_t number)
 void schedule_back(struct keeper *keeper, struct item *item)
 {
     make_ready(&keeper->schedule, item, true);
+    schedule_wake(keeper);
+}
+
+void schedule_unpark(struct keeper *keeper, struct domain *domain)
+{
+    if (!list_is_empty(&domain->ready) && !list_is_linked(&domain->turn))
+        list_push_back(turns_of(&keeper->schedule, domain), &domain->turn);
     schedule_wake(keeper);
 }
 
@@ -335,7 +342,7 @@ static size_t take_items(struct domain *domain, struct item **items_out)
     return count;
 }
 
-/* Work on what a domain has next; false: it must wait. */
+/* Work on what a domain has next; false: it must wait for a place. */
 static bool give_one(struct keeper *keeper, struct domain *domain)
 {
     struct schedule *schedule = &keeper->schedule;
@@ -343,6 +350,8 @@ static bool give_one(struct keeper *keeper, struct domain *domain)
     bool rests = silence_rests(domain, loop_now_ms());
     size_t count;
 
+    if (!rests && sts_must_wait(keeper, domain))
+        return true; /* off the turns: others go on */
     if (rests ? schedule->spares == 0 : !deliver_has_place(keeper, domain))
         return false;
     count = take_items(domain, items);

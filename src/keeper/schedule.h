@@ -74,6 +74,8 @@ void schedule_rest(struct keeper *keeper, uint64_t message, uint64_t number, int
 struct item *schedule_find(struct keeper *keeper, uint64_t message, uint64_t number);
 /* True while it is being worked on. */
 bool schedule_is_working(struct keeper *keeper, uint64_t message, uint64_t number);
+/* The domain's mail was off the turns (sts_must_wait) and may go on. */
+void schedule_unpark(struct keeper *keeper, struct domain *domain);
 /* Something changed (a place is free, an answer came): look again in this turn of the loop. */
 void schedule_wake(struct keeper *keeper);
 

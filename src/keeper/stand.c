@@ -54,6 +54,8 @@ static void on_deliver(struct stand *stand, const struct ipc_deliver *deliver)
     stand->last_job = *deliver;
     must(slice_to_cstr(deliver->mail_from, stand->last_from_cstr, 256));
     must(slice_to_cstr(deliver->domain, stand->last_domain_cstr, 64));
+    must(slice_to_cstr(deliver->sts_id, stand->last_sts_id_cstr, STORE_STS_ID_SIZE));
+    must(slice_to_cstr(deliver->sts_mx, stand->last_sts_mx_cstr, 256));
     if (outcome->is_silent)
         return;
     buffer_init(&list, 1 << 20);
@@ -229,6 +231,26 @@ static void on_office(void *context, struct ipc_channel *channel, enum ipc_type 
     stand->json_is_whole = !message->control_result.more;
 }
 
+static void on_scout(void *context, struct ipc_channel *channel, enum ipc_type type,
+                     const union ipc_any *message)
+{
+    struct stand *stand = context;
+    struct ipc_sts_found found = stand->sts;
+
+    (void)channel;
+    if (type != IPC_STS_FIND)
+        return;
+    stand->sts_asks++;
+    must(slice_to_cstr(message->sts_find.known_id, stand->sts_known_cstr,
+                       sizeof stand->sts_known_cstr));
+    found.ask = stand->sts_last_ask = message->sts_find.ask;
+    if (found.outcome == STS_OUTCOME_POLICY &&
+        slice_equal(found.id, message->sts_find.known_id))
+        found.outcome = STS_OUTCOME_SAME;
+    if (!stand->scout_is_silent)
+        must(ipc_send(stand->scout, IPC_STS_FOUND, &found));
+}
+
 static void on_closed(void *context, struct ipc_channel *channel, const struct err *why)
 {
     (void)context;
@@ -252,6 +274,12 @@ void stand_play_courier(struct stand *stand, int fds[2])
     must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
     keeper_attach(stand->keeper, ROLE_COURIER, 0, fds[0]);
     stand->courier = ipc_channel_new(stand->loop, fds[1], on_courier, on_closed, stand);
+}
+
+void stand_play_scout(struct stand *stand)
+{
+    ipc_channel_free(&stand->scout);
+    stand->scout = play(stand, ROLE_SCOUT, on_scout);
 }
 
 static int open_folder(struct stand *stand, const char *name_cstr)
@@ -287,6 +315,7 @@ void stand_start(struct stand *stand)
     stand->scribe = play(stand, ROLE_SCRIBE, on_scribe);
     stand->portal = play(stand, ROLE_PORTAL, on_portal);
     stand->office = play(stand, ROLE_OFFICE, on_office);
+    stand->scout = play(stand, ROLE_SCOUT, on_scout);
 }
 
 void stand_open(struct stand *stand, const char *more_cstr)
@@ -308,6 +337,7 @@ void stand_open(struct stand *stand, const char *more_cstr)
     }
     settings_file_put(stand->settings, slice_from_cstr(stand->settings->master_key.path_cstr),
                       slice_from_cstr(key_cstr));
+    stand->sts = (struct ipc_sts_found){.outcome = STS_OUTCOME_NONE, .ttl_s = 3600};
     stand->loop = loop_new();
     stand_start(stand);
 }
@@ -319,6 +349,7 @@ static void stop(struct stand *stand)
     ipc_channel_free(&stand->scribe);
     ipc_channel_free(&stand->portal);
     ipc_channel_free(&stand->office);
+    ipc_channel_free(&stand->scout);
     spool_writer_close(&stand->queue_writer);
     spool_writer_close(&stand->portal_writer);
     close(stand->queue_fd);

@@ -17,7 +17,7 @@ struct stand {
     struct settings *settings;
     struct keeper *keeper;
     char folder_cstr[64];
-    struct ipc_channel *smtpd, *courier, *scribe, *portal, *office;
+    struct ipc_channel *smtpd, *courier, *scribe, *portal, *office, *scout;
     struct recipient_certificate *certificate;
     struct id_maker ids;
     int queue_fd, portal_fd;
@@ -31,10 +31,17 @@ struct stand {
         bool is_unreached; /* says that nobody was reached */
     } outcomes[16];
     size_t outcome_count;
+    /* What the scout says about every domain: at first that there is no policy. */
+    struct ipc_sts_found sts;
+    bool scout_is_silent;
+    uint64_t sts_asks;
+    char sts_known_cstr[STORE_STS_ID_SIZE]; /* in the last question */
+    uint64_t sts_last_ask;
     /* What was seen. */
     uint64_t accepted, refused, delivered, code_mails;
     unsigned last_code;          /* of accept_result */
     struct ipc_deliver last_job; /* numbers only; texts below */
+    char last_sts_id_cstr[STORE_STS_ID_SIZE], last_sts_mx_cstr[256];
     char last_from_cstr[256], last_to_cstr[256], last_domain_cstr[64], last_mail_cstr[64];
     char mail_to_cstr[256], mail_detail_cstr[1100];
     unsigned last_mail_kind;
@@ -83,6 +90,8 @@ struct stand_mail {
 uint64_t stand_submit(struct stand *stand, const struct stand_mail *mail);
 /* The state of a recipient on disk. */
 unsigned stand_state(struct stand *stand, uint64_t message, uint64_t number);
+/* The scout goes, and another one comes. */
+void stand_play_scout(struct stand *stand);
 /* Another courier comes after the first has gone. */
 void stand_play_courier(struct stand *stand, int fds[2]);
 /* Open the store of a copied folder: it holds at least so many messages, all rows readable. */

@@ -305,6 +305,32 @@ int command_status(int argc, char **argv)
         "status", render_status, true);
 }
 
+int command_sts(int argc, char **argv)
+{
+    struct arguments arguments;
+    json_t *request;
+    int code;
+
+    if (!take_arguments(
+            argc, argv,
+            "usage: postern sts [DOMAIN]\n\n"
+            "Shows the MTA-STS policies of other domains that are kept here, and until when; "
+            "of one "
+            "DOMAIN\n"
+            "with its text. What says \"kept\" stays in force although it is announced no "
+            "more.\n\n" COMMON_HELP,
+            &arguments, &code))
+        return code;
+    if (arguments.rest_count > 1)
+        return wrong_usage(&arguments, "sts", "one DOMAIN or none");
+    request = json_pack("{ss}", "do", "sts");
+    if (arguments.rest_count == 1)
+        (void)json_object_set_new(request, "domain", json_string(arguments.rest[0]));
+    return ask_and_print(&arguments, request, render_sts, false,
+                         arguments.rest_count == 1 ? "No policy of this domain is kept."
+                                                   : NULL);
+}
+
 int command_domains(int argc, char **argv)
 {
     return ask_simply(

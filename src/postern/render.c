@@ -437,3 +437,32 @@ void render_domains(const json_t *domains, FILE *to)
     else
         print_table(domains, columns, COUNT_OF(columns), to);
 }
+
+void render_sts(const json_t *policies, FILE *to)
+{
+    static const struct column columns[] = {
+        {"domain", "domain", CELL_TEXT},
+        {"mode", "mode", CELL_TEXT},
+        {"id", "id", CELL_TEXT},
+        {"fetched_ms", "fetched", CELL_DISTANCE},
+        {"expires_ms", "until", CELL_DISTANCE},
+        {"state", "state", CELL_TEXT},
+        {"announced_id", "announced", CELL_TEXT},
+        {"why", "why", CELL_TEXT},
+    };
+    const json_t *only = json_array_get(policies, 0);
+    const char *text_cstr = text_of(only, "text");
+
+    if (json_array_size(policies) == 0)
+        (void)fputs("No policy is kept.\n", to);
+    else
+        print_table(policies, columns, COUNT_OF(columns), to);
+    if (*text_cstr != 0)
+        (void)fputc('\n', to);
+    for (; *text_cstr != 0; text_cstr++)
+        if (*text_cstr != '\r')
+            (void)fputc(*text_cstr == '\n' || (*text_cstr >= ' ' && *text_cstr <= '~')
+                            ? *text_cstr
+                            : '?',
+                        to);
+}

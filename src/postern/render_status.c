@@ -118,6 +118,29 @@ static void print_room(const json_t *status, FILE *to)
     }
 }
 
+/* What somebody should look at: policies kept in force although another one is announced. */
+static void print_sts(const json_t *status, FILE *to)
+{
+    const json_t *sts = json_object_get(status, "sts"), *policy;
+    size_t index;
+
+    (void)fprintf(to, "MTA-STS policies         %" JSON_INTEGER_FORMAT " of other domains\n",
+                  figure_number(sts, "policies"));
+    json_array_foreach(json_object_get(sts, "not_fetched"), index, policy)
+    {
+        (void)fputs("  ! ", to);
+        print_plain(figure_text(policy, "domain"), to);
+        (void)fprintf(to, ": policy %s is kept, ", figure_text(policy, "id"));
+        if (figure_text(policy, "announced_id")[0] != 0)
+            (void)fprintf(to, "%s is announced", figure_text(policy, "announced_id"));
+        else
+            (void)fputs("it cannot be had anew", to);
+        (void)fputs(": ", to);
+        print_plain(figure_text(policy, "why"), to);
+        (void)fputc('\n', to);
+    }
+}
+
 static void print_roles(const json_t *status, FILE *to)
 {
     const json_t *role;
@@ -189,6 +212,7 @@ void render_status(const json_t *answers, FILE *to)
     print_queue(status, to);
     print_rates(status, to);
     print_room(status, to);
+    print_sts(status, to);
     print_roles(status, to);
     if (json_array_size(troubles) > 0)
         (void)fputs("\nlast warnings and errors\n", to);

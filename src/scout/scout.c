@@ -8,9 +8,11 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "role/role.h"
+#include "scout/sts.h"
 
 /* The kinds of questions, one room each. */
 static const struct scout_kind *const kinds[] = {
+    &scout_sts,
     NULL,
 };
 
