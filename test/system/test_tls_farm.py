@@ -176,7 +176,7 @@ def test_the_hosts_saw_what_the_story_says(farming, name):
             continue
         level = expected.split()[0]
         got = [message for sink in case.hosts for message in sink.messages if message.mail_from == sent.sender]
-        told = [(session.tls, is_clear) for sink in case.hosts for session in sink.sessions
+        told = [(line, is_clear) for sink in case.hosts for session in sink.sessions
                 for is_clear, lines in ((True, session.clear), (False, session.secret))
                 for line in lines if line.upper().startswith('MAIL FROM:<' + sent.sender.upper())]
         if level in ('dane', 'verified', 'encrypted', 'clear'):
@@ -184,6 +184,9 @@ def test_the_hosts_saw_what_the_story_says(farming, name):
                 assert len(got) == 1 and sent.canary.encode() in got[0].data, (sent.column, expected, len(got))
                 assert (got[0].tls is None) == (level == 'clear'), (sent.column, expected, got[0].tls)
                 assert all(is_clear == (level == 'clear') for _, is_clear in told), (sent.column, expected, told)
+                # Demanded of the next host where it was promised, and never of another one [RFC 8689 §4.2.1].
+                assert {' REQUIRETLS' in line for line, _ in told} == {'REQUIRETLS' in sent.options}, told
+                assert (b'TLS-Required: No' in got[0].data) == ('TLS_Required' in sent.headers), sent.column
         else:
             assert not got and not told, (sent.column, expected, told)
 
@@ -215,6 +218,15 @@ def test_nothing_readable_on_the_wire(farming):
             row = TABLE[case.name]
             if not row.waits[sent.column]:
                 assert row.cells[sent.column].startswith('clear'), (case.name, sent.column, word, form, stream)
+
+
+def test_failure_reports_hold_no_content(farming):
+    """Of mail with REQUIRETLS a report gives back the header at most [RFC 8689 §5]."""
+    reports = [message for message in farming.world.clinic.messages if message.mail.get_content_type() == 'multipart/report']
+    assert reports
+    for sent in farming.sent:
+        if sent.options:
+            assert not [report for report in reports if f'This is {sent.canary}'.encode() in report.data], sent.column
 
 
 def questions(sniffer):

@@ -3,8 +3,8 @@
 A signed corner of the DNS: the zone "test." with a key of its own, an unsigned child, and some breakage.
 
     names = SignedNames(folder, address, port)
-    names.add('good.test. 60 IN MX 10 mx.good.test.')   # into test., or into open.test. below it
-    names.forge('_25._tcp.mx.bogus.test.')              # altered after signing: bogus
+    names.records = ['good.test. 60 IN MX 10 mx.good.test.']  # into test., or into open.test. below it
+    names.forge('_25._tcp.mx.bogus.test.', 'TLSA')      # altered after signing: bogus
     names.fail('_tcp.mx.broken.test')                   # a zone that cannot be served: SERVFAIL
     names.cut('_tcp.mx.robbed.test')                    # "there is nothing", without proof: bogus
     names.start()                                       # nsd; `names.anchor` is the trust anchor
@@ -31,12 +31,9 @@ class SignedNames:
         self.key = self._run('ldns-keygen', '-a', 'ECDSAP256SHA256', '-k', 'test').strip()
         self.anchor = os.path.join(folder, self.key + '.key')
 
-    def add(self, *records):
-        self.records += records
-
-    def forge(self, name):
-        """Every signed answer for this name is one that nobody signed."""
-        self.forged.append(name.rstrip('.').lower() + '.')
+    def forge(self, name, kind):
+        """The answer is another one than was signed. NSEC: the proof of what this name has not."""
+        self.forged.append((name.rstrip('.').lower() + '.', kind))
 
     def fail(self, zone):
         self.failing.append(zone)
@@ -73,13 +70,15 @@ class SignedNames:
             return ''.join(map(self._alter, file))
 
     def _alter(self, line):
-        """Another TTL is no forgery, another content is: the last character of the data changes."""
+        """Another TTL is no forgery, another content is."""
         words = line.split()
-        if len(words) < 5 or words[0].lower() not in self.forged or words[3] in ('RRSIG', 'NSEC'):
+        if len(words) < 5 or (words[0].lower(), words[3]) not in self.forged:
             return line
         text = line.rstrip()
         if words[3] == 'MX':
             return text.replace('\tMX\t', '\tMX\t1', 1) + '\n'
+        if words[3] == 'NSEC':
+            return text + ' HINFO\n'
         return text[:-1] + ('0' if text[-1] != '0' else '1') + '\n'
 
 

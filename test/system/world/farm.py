@@ -70,6 +70,11 @@ class Case:
     def record(self, line):
         self.farm.world.zone.append(line)
 
+    def withdraw(self, name, kind):
+        """Take back the records of this name and type."""
+        self.farm.world.zone = [line for line in self.farm.world.zone
+                                if (line.split()[0].rstrip('.'), line.split()[3]) != (name, kind)]
+
     # ---- what is published ----
 
     def tlsa(self, *data, name=None):
@@ -81,17 +86,21 @@ class Case:
 
     def sts(self, answer=None, certificate=None, txt=None, address=POLICY_ADDRESS, identity='1'):
         """An MTA-STS record, and what the policy host answers."""
-        for line in [txt or f'v=STSv1; id={identity};'] if not isinstance(txt, list) else txt:
-            self.record(f'_mta-sts.{self.domain}. 5 IN TXT "{line}"')
+        self.announce(*txt if isinstance(txt, list) else [txt or f'v=STSv1; id={identity};'])
         self.record(f'mta-sts.{self.domain}. 60 IN A {address}')
         self.farm.policies.serve(self.domain, answer, certificate)
+
+    def announce(self, *texts):
+        self.withdraw(f'_mta-sts.{self.domain}', 'TXT')
+        for text in texts:
+            self.record(f'_mta-sts.{self.domain}. 1 IN TXT "{text}"')
 
     def enforce(self, *patterns, **options):
         self.sts(policy('enforce', *patterns or [f'mx.{self.domain}']), **options)
 
 
 class Farm:
-    """Every case of `names` (default: all), built into one world; start() opens the DNS and the policy host."""
+    """The cases of `names` (None: all), built into one world; start() opens the DNS and the policy host."""
 
     def __init__(self, world, folder, names=None):
         self.world, self.folder, self.ca = world, folder, world.ca
@@ -101,15 +110,24 @@ class Farm:
         self.policies = PolicyHost(self.ca, POLICY_ADDRESS)
         self.postfix = None
         self.cases = {}
-        for name in names or CASES:
-            case = self.cases[name] = Case(self, name)
-            CASES[name](case)
+        for name in CASES if names is None else names:
+            CASES[name](self.domain(name))
+
+    def domain(self, name):
+        """One more domain, to be furnished by hand."""
+        self.cases[name] = Case(self, name)
+        return self.cases[name]
 
     def start(self):
-        self.names.add(*self.world.zone)
-        self.names.start()
+        self.publish()
         self.policies.start()
         return self
+
+    def publish(self):
+        """The zones as they are now, signed anew."""
+        self.names.stop()
+        self.names.records = list(self.world.zone)
+        self.names.start()
 
     def stop(self):
         for case in self.cases.values():
@@ -336,6 +354,22 @@ def _(c):
     c.tlsa(tlsa(c.self_signed('next.' + c.domain)[0], 3, 1, 1), tlsa(now[0], 3, 1, 1))
 
 
+def _dane_both(ee_matches, ta_matches):
+    """Records for the host's certificate and for its authority: one that matches is enough."""
+    def build(c):
+        private = c.farm.private
+        pair = private.issue(f'mx.{c.domain}')
+        c.host(private.with_chain(pair))
+        c.tlsa(tlsa(pair[0], 3, 1, 1) if ee_matches else '3 1 1 ' + '00' * 32,
+               tlsa(private.roots, 2, 0, 1) if ta_matches else '2 0 1 ' + '00' * 32)
+    return build
+
+
+CASES['dane-ee-not-ta'] = _dane_both(True, False)
+CASES['dane-ta-not-ee'] = _dane_both(False, True)
+CASES['dane-not-ee-not-ta'] = _dane_both(False, False)
+
+
 @case('dane-agility-good')
 def _(c):
     now = c.self_signed()
@@ -380,7 +414,7 @@ CASES['dane-unusable-none'] = _unusable('1 1 1 ' + '00' * 32, certificates=[])
 @case('dane-bogus')
 def _(c):
     _dane(3, 1, 1)(c)
-    c.farm.names.forge(c.tlsa_name())
+    c.farm.names.forge(c.tlsa_name(), 'TLSA')
 
 
 @case('dane-servfail')
@@ -457,6 +491,21 @@ def _(c):
     c.tlsa(tlsa(pair[0], 3, 1, 1))
 
 
+@case('dane-tlsa-open')
+def _(c):
+    """The TLSA name is an alias of one in an unsigned zone: what stands there counts as nothing, and as no failure."""
+    c.host()
+    c.record(f'{c.tlsa_name()} 60 IN CNAME tlsa.{c.name}.open.test.')
+    c.record(f'tlsa.{c.name}.open.test. 60 IN TLSA 3 1 1 ' + '00' * 32)
+
+
+@case('dane-no-aaaa')
+def _(c):
+    """Only the proof that there is no AAAA record is broken. The A record is signed, that is enough."""
+    _dane(3, 1, 1)(c)
+    c.farm.names.forge(f'mx.{c.domain}', 'NSEC')
+
+
 @case('dane-second-mx')
 def _(c):
     """The preferred host does not match, the next one does."""
@@ -480,13 +529,13 @@ def _(c):
 @case('mx-bogus')
 def _(c):
     _dane(3, 1, 1)(c)
-    c.farm.names.forge(c.domain)
+    c.farm.names.forge(c.domain, 'MX')
 
 
 @case('address-bogus')
 def _(c):
     _dane(3, 1, 1)(c)
-    c.farm.names.forge(f'mx.{c.domain}')
+    c.farm.names.forge(f'mx.{c.domain}', 'A')
 
 
 @case('mx-unsigned-good')
