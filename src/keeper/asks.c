@@ -29,11 +29,21 @@ void asks_deinit(struct asks *asks)
     map_deinit(&asks->by_id);
 }
 
-bool asks_have_room(struct keeper *keeper)
+static bool have_room(struct keeper *keeper, size_t most)
 {
     struct peer *peer = peer_idlest(keeper, ROLE_SCRIBE);
 
-    return peer != NULL && peer->working < ASKS_PER_SCRIBE;
+    return peer != NULL && peer->working < most;
+}
+
+bool asks_have_room(struct keeper *keeper)
+{
+    return have_room(keeper, ASKS_PER_SCRIBE);
+}
+
+bool asks_have_room_for_people(struct keeper *keeper)
+{
+    return have_room(keeper, ASKS_PER_SCRIBE + ASKS_OF_PEOPLE);
 }
 
 static bool put(struct keeper *keeper, enum ipc_role role, const struct ask *ask,

@@ -34,12 +34,17 @@ struct asks {
     size_t scouts; /* questions to the scout among them */
 };
 
-enum { ASKS_PER_SCRIBE = 48 };
+enum {
+    ASKS_PER_SCRIBE = 48,
+    ASKS_OF_PEOPLE = 64 /* more, for people: copies and mails never shut them out */
+};
 
 void asks_init(struct asks *asks);
 void asks_deinit(struct asks *asks);
 /* True when a scribe may be asked now: one is there and not overloaded. */
 bool asks_have_room(struct keeper *keeper);
+/* The same for what somebody has typed and waits for; a scribe does that before anything else. */
+bool asks_have_room_for_people(struct keeper *keeper);
 /*
  * Ask a scribe. `message` is the struct of `type`, whose first field `ask` is set here. The ask is copied.
  * False: no scribe now; on_answer is not called.

@@ -152,7 +152,8 @@ static void ask_scribe(struct keeper *keeper, uint64_t peer, const struct ipc_au
     if (mac != NULL)
         memcpy(pending->mac, mac, AUTH_MAC_BYTES);
     map_put(&auth->pending, ask.a, pending);
-    if (!asks_have_room(keeper) || !asks_put(keeper, &ask, IPC_PASSWORD_VERIFY, &question)) {
+    if (!asks_have_room_for_people(keeper) ||
+        !asks_put(keeper, &ask, IPC_PASSWORD_VERIFY, &question)) {
         map_take(&auth->pending, ask.a);
         free(pending);
         answer(keeper, peer, check->ask, NULL, true);

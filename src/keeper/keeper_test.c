@@ -543,6 +543,34 @@ static void test_passwords(void **state)
     stand_close(&stand);
 }
 
+/* As many copies as a scribe may have at once are under way: who logs in is not kept waiting for them. */
+static void test_copies_do_not_shut_people_out(void **state)
+{
+    struct stand stand;
+    struct ipc_auth_check check = {.ask = 1,
+                                   .name = S("clerk@clinic.test"),
+                                   .password = S("right"),
+                                   .client = S("192.0.2.1")};
+    char to_cstr[40];
+
+    (void)state;
+    stand_open(&stand, "");
+    stand.holds_copies = true;
+    for (unsigned i = 0; i < ASKS_PER_SCRIBE + 10; i++) {
+        snprintf(to_cstr, sizeof to_cstr, "reader%u@portal.test", i);
+        stand_submit(&stand, &(struct stand_mail){.to_cstr = to_cstr, .encrypt = 1});
+    }
+    for (int n = 0; n < 1000 && stand.copies < ASKS_PER_SCRIBE; n++)
+        stand_run(&stand, 1);
+    assert_int_equal(stand.copies, ASKS_PER_SCRIBE);
+    must(ipc_send(stand.smtpd, IPC_AUTH_CHECK, &check));
+    for (int n = 0; n < 1000 && stand.auths == 0; n++)
+        stand_run(&stand, 1);
+    assert_true(stand.auth.ok);
+    assert_int_equal(stand.copies, ASKS_PER_SCRIBE); /* they still are */
+    stand_close(&stand);
+}
+
 /* Everything below STATE but segments, as bytes. */
 static bool state_holds(const struct stand *stand, const char *needle_cstr)
 {
@@ -654,6 +682,7 @@ int main(void)
         cmocka_unit_test(test_a_full_disk_refuses_and_recovers),
         cmocka_unit_test(test_the_reserve_is_kept),
         cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_copies_do_not_shut_people_out),
         cmocka_unit_test(test_nothing_at_rest_names_anybody),
         cmocka_unit_test(test_segments_go_when_nothing_needs_them),
         cmocka_unit_test(test_a_crash_loses_nothing_acknowledged),

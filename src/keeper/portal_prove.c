@@ -190,7 +190,8 @@ static void ask_for_hash(struct keeper *keeper, uint64_t peer,
                        typed->client_cstr, sizeof typed->client_cstr))
         typed->client_cstr[0] = '\0';
     map_put(&keeper->sessions.typed, ask.a, typed);
-    if (!asks_have_room(keeper) || !asks_put(keeper, &ask, IPC_HASH_ANSWER, &question)) {
+    if (!asks_have_room_for_people(keeper) ||
+        !asks_put(keeper, &ask, IPC_HASH_ANSWER, &question)) {
         map_take(&keeper->sessions.typed, ask.a);
         free(typed);
         answer(keeper, peer, prove->ask, PORTAL_BUSY, 0, 0);

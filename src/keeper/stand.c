@@ -112,6 +112,8 @@ static void on_make_copy(struct stand *stand, const struct ipc_make_portal_copy 
     uint8_t wrapped[KEYWRAP_BYTES] = {7}, salt[16] = {9};
 
     stand->copies++;
+    if (stand->holds_copies)
+        return;
     stand->proof = (unsigned)wish->proof;
     sha256(slice_of(&wish->ask, sizeof wish->ask), stand->lookup);
     sha256(wish->answer, stand->verifier);

@@ -59,6 +59,7 @@ struct stand {
     struct ipc_auth_result auth;
     unsigned views, openings, dones, auths, verifications;
     bool scribe_is_dead;
+    bool holds_copies; /* the scribe is asked for copies and makes none */
     struct buffer json;
     bool json_is_whole;
 };
