@@ -92,6 +92,28 @@ static void on_finished(void *context, struct delivery *delivery)
     delivery_free(&delivery);
 }
 
+/* ---- hosts ---- */
+
+static void on_ask_host(void *context, uint64_t ask, const char *host_cstr)
+{
+    struct epoch *epoch = context;
+    struct courier *courier = epoch->courier;
+    struct ipc_host_ask question = {.ask = ask, .host = slice_from_cstr(host_cstr)};
+
+    if (!ipc_send(courier->role->keeper, IPC_HOST_ASK, &question))
+        loop_stop(courier->role->loop);
+}
+
+/* Whichever epoch has asked. */
+static void take_host(struct courier *courier, const struct ipc_host_known *known)
+{
+    struct list_link *link = list_first(&courier->epochs);
+
+    for (; link != NULL; link = list_next(&courier->epochs, link))
+        deliverer_host_known(LIST_ELEMENT(link, struct epoch, link)->deliverer, known->ask,
+                             known->ratcheted, known->small_hello);
+}
+
 /* What was counted since the last line, if anything. */
 static void on_tally(void *context)
 {
@@ -129,6 +151,10 @@ static void on_keeper_message(void *context, struct ipc_channel *channel, enum i
     struct err err;
 
     (void)channel;
+    if (type == IPC_HOST_KNOWN) {
+        take_host(courier, &message->host_known);
+        return;
+    }
     if (type != IPC_DELIVER) {
         LOG(LOG_ERROR, "courier.unexpected_message", log_cstr("type", ipc_type_name(type)));
         return;
@@ -175,6 +201,8 @@ static void drop_old_epochs(struct courier *courier)
 
 static bool on_configure(struct role *role, bool is_first, struct err *err)
 {
+    static const struct deliverer_handlers handlers = {.on_finished = on_finished,
+                                                       .on_ask_host = on_ask_host};
     struct courier *courier = role->context;
     struct epoch *epoch;
 
@@ -184,7 +212,7 @@ static bool on_configure(struct role *role, bool is_first, struct err *err)
     epoch = calloc(1, sizeof *epoch);
     must(epoch != NULL);
     epoch->courier = courier;
-    if (!deliverer_new(role->loop, role->settings, courier->spool_dir_fd, on_finished, epoch,
+    if (!deliverer_new(role->loop, role->settings, courier->spool_dir_fd, &handlers, epoch,
                        &epoch->deliverer, err)) {
         free(epoch);
         return false;

@@ -189,11 +189,16 @@ void client_start_tls(struct deliver_client *client)
     struct tls_peer peer = {
         .server_name_cstr = client->host_cstr[0] == '[' ? NULL : name_cstr,
         .names_cstr = {name_cstr},
+        .tlsa = client->options.tlsa,
         .least = client->options.least,
         .resumption = client->options.resumption,
     };
     struct err err;
 
+    if (peer.tlsa != NULL) {
+        peer.server_name_cstr = client->options.names_cstr[0];
+        memcpy(peer.names_cstr, client->options.names_cstr, sizeof peer.names_cstr);
+    }
     client->at = &client_handshake;
     if (!connection_start_tls_client(client->connection, client->options.tls, &peer, &err))
         client_fail(client, CLIENT_NO_TLS, &err);
@@ -207,8 +212,30 @@ static void take_evidence(struct deliver_client *client)
     stats.numbers[STAT_COURIER_TLS_1_2 + (evidence->tls.version == TLS_VERSION_1_3 ? 2U : 0U) +
                   (evidence->tls.is_resumed ? 1U : 0U)]++;
     evidence->is_tls = true;
-    evidence->level = evidence->tls.is_verified ? PROOF_VERIFIED : PROOF_ENCRYPTED;
+    evidence->level = !evidence->tls.is_verified     ? PROOF_ENCRYPTED
+                      : client->options.tlsa != NULL ? PROOF_DANE
+                                                     : PROOF_VERIFIED;
+    evidence->is_small_hello = client->options.small_hello;
     snprintf(evidence->why_cstr, sizeof evidence->why_cstr, "%s", evidence->tls.reason_cstr);
+}
+
+/* The certificate that was refused, if one was shown; a break without one may be due to our ClientHello. */
+static void note_failed_handshake(struct deliver_client *client)
+{
+    struct delivery_evidence *evidence = &client->evidence;
+
+    if (client->at != &client_handshake ||
+        !connection_handshake_evidence(client->connection, &evidence->tls))
+        return;
+    client->may_be_the_hello =
+        !client->options.small_hello && (evidence->tls.failure == TLS_FAILURE_HANDSHAKE ||
+                                         evidence->tls.failure == TLS_FAILURE_NONE);
+    snprintf(evidence->why_cstr, sizeof evidence->why_cstr, "%s", evidence->tls.reason_cstr);
+}
+
+bool deliver_client_may_be_the_hello(const struct deliver_client *client)
+{
+    return client->may_be_the_hello;
 }
 
 struct connection_proof deliver_client_proof(const struct deliver_client *client)
@@ -260,6 +287,7 @@ static void on_timeout(void *context)
 
         (void)FAIL_SMTP(&err, ERR_TEMP, 0, "4.4.2", "no answer in time (%s)",
                         deliver_client_state(client));
+        note_failed_handshake(client);
         client_fail(client, failure, &err);
     }
     client_leave(client);
@@ -305,6 +333,7 @@ static void on_closed(void *context, const struct err *why)
         (void)FAIL_SMTP(&err, ERR_TEMP, 0, "4.4.2", "the server closed the connection (%s)",
                         deliver_client_state(client));
     client_enter(client);
+    note_failed_handshake(client);
     client_fail(client, failure_of_state(client), &err);
     client_leave(client);
 }

@@ -58,6 +58,13 @@ struct deliver_client_options {
     int64_t connect_timeout_ms, command_timeout_ms, idle_ms;
     struct tls_context *tls; /* borrowed while opening; NULL = never say STARTTLS */
     bool is_enforced;        /* that context refuses what does not verify */
+    bool small_hello;        /* that context says a small ClientHello */
+    /*
+     * For a DANE context: the records, and the names of which a certificate must hold one, the TLSA base domain first. Borrowed
+     * as long as the client lives. Else tlsa is NULL, and the host's name counts.
+     */
+    const struct tlsa_set *tlsa;
+    const char *names_cstr[TLS_MAX_NAMES];
     enum tls_version least;
     struct tls_resumption *resumption; /* NULL, or from the same context, host and address */
     struct spool_shelf *shelf;         /* borrowed */
@@ -86,6 +93,8 @@ MUST_CHECK bool deliver_client_send(struct deliver_client *client, struct delive
 struct connection_proof deliver_client_proof(const struct deliver_client *client);
 /* The same, with everything that is known, for a delivery that it carries or was refused for. */
 const struct delivery_evidence *deliver_client_evidence(const struct deliver_client *client);
+/* In on_failed with CLIENT_NO_TLS: did it break off as it would if our ClientHello were too large? */
+bool deliver_client_may_be_the_hello(const struct deliver_client *client);
 /* After it became ready: was STARTTLS offered in the clear? */
 bool deliver_client_saw_starttls(const struct deliver_client *client);
 bool deliver_client_is_ahead(const struct deliver_client *client);

@@ -51,6 +51,7 @@ struct deliver_client {
     const struct client_state *at; /* when no transaction awaits the reply */
     struct smtp_ehlo ehlo;
     bool saw_starttls;
+    bool may_be_the_hello; /* TLS failed, and a smaller ClientHello may help */
     bool needs_rset;
     bool is_over;    /* on_failed was or is being called */
     bool is_leaving; /* the server said 421: over after this reply */

@@ -5,6 +5,7 @@
 #include "deliver/literal.h"
 #include "deliver/pool.h"
 #include "deliver/ruling.h"
+#include "deliver/trail.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,11 +22,12 @@ struct deliverer {
     struct loop *loop;
     struct settings *settings;
     deliverer_finished_fn *on_finished;
+    deliverer_ask_host_fn *on_ask_host; /* NULL = nothing is remembered of hosts */
     void *context;
     struct resolver *resolver;
     struct directory *directory;
     struct pool *pool;
-    struct tls_context *open, *verified;
+    struct contexts *contexts;
     struct spool_shelf *shelf;
     struct loop_timer *tidy_timer;
     struct list all;      /* every delivery inside, wherever it waits */
@@ -59,20 +61,30 @@ static bool make_resolver(struct deliverer *deliverer, struct err *err)
     return resolver_new(deliverer->loop, &options, &deliverer->resolver, err);
 }
 
-/*
- * Two contexts: one trusts nobody and records what it sees, one refuses what does not verify. Without trusted roots
- * there is no second one, and nothing is ever proved.
- */
-static bool make_contexts(struct deliverer *deliverer, struct err *err)
+static void ask_host(void *context, uint64_t ask, const char *host_cstr)
 {
-    const struct settings_file *roots = &deliverer->settings->trusted_roots;
-    struct tls_client_options options = {.trust = TLS_TRUST_NOBODY,
-                                         .authorities_pem = roots->bytes};
+    struct deliverer *deliverer = context;
 
-    if (!tls_context_new_client(&options, &deliverer->open, err))
-        return false;
-    options.trust = TLS_TRUST_WEBPKI;
-    return roots->bytes.len == 0 || tls_context_new_client(&options, &deliverer->verified, err);
+    deliverer->on_ask_host(deliverer->context, ask, host_cstr);
+}
+
+void deliverer_host_known(struct deliverer *deliverer, uint64_t ask, bool is_ratcheted,
+                          bool wants_small_hello)
+{
+    directory_host_known(deliverer->directory, ask, is_ratcheted, wants_small_hello);
+}
+
+static void make_directory(struct deliverer *deliverer)
+{
+    struct directory_options options = {
+        .resolver = deliverer->resolver,
+        .own_host_cstr = deliverer->settings->hostname_cstr,
+        .on_known = on_known,
+        .ask_host = deliverer->on_ask_host != NULL ? ask_host : NULL,
+        .context = deliverer,
+    };
+
+    deliverer->directory = directory_new(&options);
 }
 
 static void make_pool(struct deliverer *deliverer)
@@ -87,8 +99,7 @@ static void make_pool(struct deliverer *deliverer)
         .idle_ms = from->idle_ms,
         .connections_per_host = from->connections_per_host,
         .messages_per_connection = from->messages_per_connection,
-        .open = deliverer->open,
-        .verified = deliverer->verified,
+        .contexts = deliverer->contexts,
         .shelf = deliverer->shelf,
     };
 
@@ -96,7 +107,7 @@ static void make_pool(struct deliverer *deliverer)
 }
 
 bool deliverer_new(struct loop *loop, struct settings *settings, int spool_dir_fd,
-                   deliverer_finished_fn *on_finished, void *context,
+                   const struct deliverer_handlers *handlers, void *context,
                    struct deliverer **deliverer_out, struct err *err)
 {
     struct deliverer *deliverer = calloc(1, sizeof *deliverer);
@@ -106,18 +117,19 @@ bool deliverer_new(struct loop *loop, struct settings *settings, int spool_dir_f
     deliverer->settings = settings_ref(settings);
     deliverer->shelf = spool_shelf_new(spool_dir_fd);
     deliverer->tidy_timer = loop_timer_new(loop, on_tidy, deliverer);
-    deliverer->on_finished = on_finished;
+    deliverer->on_finished = handlers->on_finished;
+    deliverer->on_ask_host = handlers->on_ask_host;
     deliverer->context = context;
     list_init(&deliverer->all);
     list_init(&deliverer->finished);
     deliverer->finish_timer = loop_timer_new(loop, on_finish_turn, deliverer);
     *deliverer_out = deliverer;
-    if (!make_resolver(deliverer, err) || !make_contexts(deliverer, err)) {
+    if (!make_resolver(deliverer, err) ||
+        !contexts_new(settings->trusted_roots.bytes, &deliverer->contexts, err)) {
         deliverer_free(deliverer_out);
         return false;
     }
-    deliverer->directory =
-        directory_new(deliverer->resolver, settings->hostname_cstr, on_known, deliverer);
+    make_directory(deliverer);
     make_pool(deliverer);
     return true;
 }
@@ -139,8 +151,7 @@ void deliverer_free(struct deliverer **deliverer_pointer)
     spool_shelf_free(&deliverer->shelf);
     loop_timer_free(&deliverer->tidy_timer);
     loop_timer_free(&deliverer->finish_timer);
-    tls_context_unref(&deliverer->open);
-    tls_context_unref(&deliverer->verified);
+    contexts_free(&deliverer->contexts);
     settings_unref(&deliverer->settings);
     free(deliverer);
     *deliverer_pointer = NULL;
@@ -281,6 +292,13 @@ static bool find_hosts(struct deliverer *deliverer, struct delivery *delivery)
     return check_hosts(deliverer, delivery);
 }
 
+static uint16_t port_of(const struct deliverer *deliverer, const struct delivery *delivery)
+{
+    uint16_t port = delivery->port != 0 ? delivery->port : deliverer->settings->delivery.port;
+
+    return port != 0 ? port : DEFAULT_PORT;
+}
+
 static void note_no_address(struct delivery *delivery, const struct directory_entry *addresses)
 {
     const char *why_cstr = addresses->outcome == RESOLVER_TRY_LATER ? addresses->text_cstr
@@ -306,7 +324,8 @@ static enum progress find_address(struct deliverer *deliverer, struct delivery *
             continue;
         }
         if (at->addresses == NULL &&
-            directory_addresses(deliverer->directory, present_host(delivery), &delivery->link,
+            directory_addresses(deliverer->directory, present_host(delivery),
+                                port_of(deliverer, delivery), &delivery->link,
                                 &at->addresses) != PROGRESS_DONE)
             return PROGRESS_WAIT;
         if (at->addresses->count == 0)
@@ -404,8 +423,6 @@ static void begin_evidence(struct delivery *delivery, const struct sockaddr_stor
                   sizeof evidence->address_cstr);
 }
 
-static void trail(struct delivery *delivery, const char *text_cstr);
-
 /* The table says no before a connection is made: all addresses of the host are behind us. */
 static void skip_host(struct delivery *delivery)
 {
@@ -413,7 +430,7 @@ static void skip_host(struct delivery *delivery)
     struct tls_decision decision = tls_table_skip(&at->policy.demand);
     size_t count = at->addresses != NULL ? at->addresses->count : 1;
 
-    trail(delivery, decision.why_cstr);
+    trail_say(delivery, decision.why_cstr);
     snprintf(delivery->evidence.why_cstr, sizeof delivery->evidence.why_cstr, "%s",
              decision.why_cstr);
     at->was_reached = true; /* not silence: a rule */
@@ -428,7 +445,6 @@ static void skip_host(struct delivery *delivery)
 
 static void walk(struct deliverer *deliverer, struct delivery *delivery)
 {
-    uint16_t port = delivery->port != 0 ? delivery->port : deliverer->settings->delivery.port;
     struct dns_address address;
     struct sockaddr_storage to;
     socklen_t to_len;
@@ -442,7 +458,7 @@ static void walk(struct deliverer *deliverer, struct delivery *delivery)
             return;
         if (got == PROGRESS_DONE) {
             delivery->walk.had_address = true;
-            to_len = literal_socket_address(&address, port != 0 ? port : DEFAULT_PORT, &to);
+            to_len = literal_socket_address(&address, port_of(deliverer, delivery), &to);
             begin_evidence(delivery, &to);
             ruling_begin(delivery, present_host(delivery), fixed_host(delivery) != NULL);
             if (!delivery->walk.policy.demand.is_skipped)
@@ -481,46 +497,13 @@ static void on_known(void *context, struct list_link *waiter, struct directory_e
 
 /* ---- what a host has to say ---- */
 
-static void trail(struct delivery *delivery, const char *text_cstr)
-{
-    const struct delivery_evidence *evidence = &delivery->evidence;
-
-    delivery_trail(delivery, evidence->mx_cstr, evidence->address_cstr, text_cstr);
-    snprintf(delivery->walk.last_why_cstr, sizeof delivery->walk.last_why_cstr, "%s: %s",
-             evidence->mx_cstr, text_cstr);
-}
-
-static void trail_replies(struct delivery *delivery)
-{
-    const struct delivery_recipient *told = NULL;
-    char text_cstr[160];
-
-    for (size_t i = 0; i < delivery->recipient_count; i++) {
-        const struct delivery_recipient *recipient = &delivery->recipients[i];
-
-        if (recipient->state == RECIPIENT_DONE && recipient->outcome == OUTCOME_DELIVERED) {
-            trail(delivery, "delivered");
-            return;
-        }
-        if (recipient->code != 0)
-            told = recipient;
-    }
-    if (told == NULL) {
-        trail(delivery, "nobody was accepted");
-        return;
-    }
-    snprintf(text_cstr, sizeof text_cstr, "%u %.*s", (unsigned)told->code,
-             SLICE_ARGS(slice_head(told->reply, 120)));
-    trail(delivery, text_cstr);
-}
-
 static void note_tls(struct delivery *delivery, const struct pool_return *returned)
 {
     char text_cstr[240];
 
     snprintf(text_cstr, sizeof text_cstr, "%.90s%s%.140s", returned->decision.why_cstr,
              returned->err.text_cstr[0] != '\0' ? ": " : "", returned->err.text_cstr);
-    trail(delivery, text_cstr);
+    trail_say(delivery, text_cstr);
     snprintf(delivery->evidence.why_cstr, sizeof delivery->evidence.why_cstr, "%s", text_cstr);
     if (returned->decision.action == TLS_ACT_NOT_PROVED)
         delivery->walk.was_not_proved = true;
@@ -538,7 +521,7 @@ static void settle_by(struct deliverer *deliverer, struct delivery *delivery,
                                 : is_final                    ? "5.3.0"
                                                               : "4.3.0";
 
-    trail(delivery, err->text_cstr);
+    trail_say(delivery, err->text_cstr);
     settle(deliverer, delivery, is_final ? OUTCOME_PERMANENT : OUTCOME_TEMPORARY, enhanced_cstr,
            err->text_cstr);
 }
@@ -567,17 +550,17 @@ static void on_return(void *context, struct delivery *delivery,
         delivery->walk.was_reached = true;
     switch (returned->result) {
     case POOL_ENDED:
-        trail_replies(delivery);
+        trail_say_replies(delivery);
         delivery->walk.was_proved = true;
         delivery->walk.sessions++;
         break;
     case POOL_LOST:
-        trail(delivery, returned->err.text_cstr);
+        trail_say(delivery, returned->err.text_cstr);
         delivery->walk.was_proved = true;
         delivery->walk.sessions++;
         break;
     case POOL_UNREACHABLE:
-        trail(delivery, returned->err.text_cstr);
+        trail_say(delivery, returned->err.text_cstr);
         break;
     case POOL_TLS:
         note_tls(delivery, returned);

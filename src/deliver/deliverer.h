@@ -22,19 +22,30 @@ struct deliverer;
 
 /* Every recipient is DONE. The handler owns the delivery. */
 typedef void deliverer_finished_fn(void *context, struct delivery *delivery);
+/* What is remembered of this host? To be answered by deliverer_host_known with the same ask, not before this returns. */
+typedef void deliverer_ask_host_fn(void *context, uint64_t ask, const char *host_cstr);
+
+struct deliverer_handlers {
+    deliverer_finished_fn *on_finished;
+    deliverer_ask_host_fn *on_ask_host; /* NULL = nothing is remembered */
+};
 
 /*
  * Takes a reference to the settings. spool_dir_fd: folder of queue segments, borrowed.
  * ERR_PERM: resolver settings or trusted roots cannot be used.
  */
 MUST_CHECK bool deliverer_new(struct loop *loop, struct settings *settings, int spool_dir_fd,
-                              deliverer_finished_fn *on_finished, void *context,
+                              const struct deliverer_handlers *handlers, void *context,
                               struct deliverer **deliverer_out, struct err *err);
 /* Deliveries inside are freed without an outcome. Clears *deliverer. */
 void deliverer_free(struct deliverer **deliverer);
 
 /* Owns the delivery until on_finished, which never comes before this returns. */
 void deliverer_submit(struct deliverer *deliverer, struct delivery *delivery);
+
+/* An answer that nobody waits for is fine. */
+void deliverer_host_known(struct deliverer *deliverer, uint64_t ask, bool is_ratcheted,
+                          bool wants_small_hello);
 
 /* Begin nothing new: what waits stays where it is, what a host is being told about is finished. */
 void deliverer_drain(struct deliverer *deliverer);

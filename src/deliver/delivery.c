@@ -199,7 +199,6 @@ static void describe_tls(const struct tls_evidence *tls, struct ipc_delivered *r
 {
     report->tls = slice_from_cstr(tls_version_name(tls->version));
     report->cipher = slice_from_cstr(tls->cipher_cstr);
-    report->names = slice_from_cstr(tls->names_cstr);
 }
 
 bool delivery_report(const struct delivery *delivery, struct buffer *results,
@@ -209,7 +208,7 @@ bool delivery_report(const struct delivery *delivery, struct buffer *results,
     size_t results_at;
 
     must(delivery_is_settled(delivery));
-    if (evidence->is_tls && evidence->tls.has_certificate &&
+    if (evidence->tls.has_certificate &&
         !hex_append(results, slice_of(evidence->tls.certificate_sha256, SHA256_BYTES)))
         return false;
     results_at = buffer_len(results);
@@ -220,6 +219,7 @@ bool delivery_report(const struct delivery *delivery, struct buffer *results,
         .job = delivery->job,
         .mx = slice_from_cstr(evidence->mx_cstr),
         .mx_address = slice_from_cstr(evidence->address_cstr),
+        .names = slice_from_cstr(evidence->tls.names_cstr),
         .certificate = slice_head(buffer_view(results), results_at),
         .level = evidence->level,
         .unverified_why = slice_from_cstr(evidence->why_cstr),

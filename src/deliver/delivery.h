@@ -43,7 +43,8 @@ struct delivery_evidence {
     char mx_cstr[DELIVERY_HOST_SIZE];
     char address_cstr[DELIVERY_ADDRESS_SIZE];
     bool is_tls;
-    struct tls_evidence tls; /* when is_tls */
+    struct tls_evidence tls; /* when is_tls, and of a handshake that failed */
+    bool is_small_hello;     /* it came about with a small ClientHello */
     enum proof_level level;
     bool is_reused;
     bool reports;       /* the host offered DSN: it was told who wants which reports */

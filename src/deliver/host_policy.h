@@ -9,7 +9,7 @@
 #ifndef DELIVER_HOST_POLICY_H
 #define DELIVER_HOST_POLICY_H
 
-#include "crypto/digest.h"
+#include "crypto/tls.h"
 #include "deliver/directory.h"
 #include "policy/tls_table.h"
 
@@ -28,8 +28,15 @@ struct host_policy_facts {
 struct host_policy {
     struct tls_host_facts facts;
     struct tls_demand demand;
-    struct slice sts_id,
-        sts_pattern; /* the policy that counts here, and what in it names the host */
+    struct slice sts_id, sts_pattern; /* the policy, and what in it names the host */
+    /*
+     * For a demand of PROOF_DANE: the TLSA records, and the names of which a certificate under a DANE-TA record must hold
+     * one, the base domain first [RFC 7672 §3.2.2]. Else NULL.
+     */
+    const struct tlsa_set *tlsa;
+    const char *names_cstr[TLS_MAX_NAMES];
+    uint8_t
+        key[SHA256_BYTES]; /* of both: connections with different keys never mix. Else zeros */
 };
 
 /* Never fails. */
@@ -38,8 +45,8 @@ void host_policy_find(const struct host_policy_facts *known,
                       struct host_policy *policy_out);
 
 /*
- * Words for the story: the policy that was met or not ("MTA-STS 20260101: *.mail.example"; nothing when there is
- * none). Cut when it does not fit.
+ * Words for the story: the policy that was met or not ("TLSA 3 1 1 0a1b…", "MTA-STS 20260101 (enforce): *.mail.example"; nothing
+ * when there is none). Cut when it does not fit.
  */
 void host_policy_write(const struct host_policy *policy, char *text_out, size_t size);
 

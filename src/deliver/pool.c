@@ -17,6 +17,8 @@ enum tls_class tls_class_of(const struct delivery *delivery)
 {
     bool needs_1_3 = delivery->requirement.tls_1_3_only;
 
+    if (delivery->walk.policy.demand.least >= PROOF_DANE)
+        return needs_1_3 ? CLASS_DANE_1_3 : CLASS_DANE;
     if (delivery->walk.policy.demand.least >= PROOF_VERIFIED)
         return needs_1_3 ? CLASS_VERIFIED_1_3 : CLASS_VERIFIED;
     if (delivery->walk.is_last_resort)
@@ -29,15 +31,12 @@ struct pool *pool_new(const struct pool_options *options, pool_return_fn *on_ret
 {
     struct pool *pool = calloc(1, sizeof *pool);
 
-    must(pool != NULL && options->open != NULL);
+    must(pool != NULL && options->contexts != NULL);
     pool->options = *options;
     if (pool->options.connections_max == 0)
         pool->options.connections_max = CONNECTIONS_MAX;
     if (pool->options.connections_per_host == 0)
         pool->options.connections_per_host = 1;
-    tls_context_ref(options->open);
-    if (options->verified != NULL)
-        tls_context_ref(options->verified);
     pool->on_return = on_return;
     pool->context = context;
     random_secret(&pool->salt);
@@ -53,6 +52,7 @@ static void site_free(struct site *site)
     for (size_t class = 0; class < CLASS_COUNT; class ++)
         tls_resumption_unref(&site->resumption[class]);
     map_take(&site->pool->sites, site->id);
+    directory_entry_unref(&site->entry);
     free(site);
 }
 
@@ -79,8 +79,6 @@ void pool_free(struct pool **pool_pointer)
     loop_timer_free(&pool->sweep_timer);
     map_deinit(&pool->sites);
     buffer_wipe(&pool->scratch);
-    tls_context_unref(&pool->options.open);
-    tls_context_unref(&pool->options.verified);
     secret_wipe(&pool->salt);
     free(pool);
     *pool_pointer = NULL;
@@ -108,10 +106,23 @@ uint64_t pool_connections_opened(const struct pool *pool)
 
 /* ---- sites ---- */
 
-static struct site *site_get(struct pool *pool, const char *host_cstr,
-                             const struct sockaddr_storage *address, socklen_t address_len)
+/* Under usable TLSA records: the records, kept alive, and the names that go with them. */
+static void take_policy(struct site *site, const struct delivery *delivery)
 {
-    uint8_t key[DELIVERY_HOST_SIZE + sizeof *address];
+    const struct host_policy *policy = &delivery->walk.policy;
+
+    if (policy->tlsa == NULL)
+        return;
+    site->entry = directory_entry_ref(delivery->walk.addresses);
+    if (policy->names_cstr[1] != NULL)
+        snprintf(site->domain_cstr, sizeof site->domain_cstr, "%s", policy->names_cstr[1]);
+}
+
+static struct site *site_get(struct pool *pool, const char *host_cstr,
+                             const struct sockaddr_storage *address, socklen_t address_len,
+                             const struct delivery *delivery)
+{
+    uint8_t key[DELIVERY_HOST_SIZE + sizeof *address + SHA256_BYTES];
     size_t host_len = strlen(host_cstr) + 1;
     struct site *site;
     uint64_t id;
@@ -119,7 +130,8 @@ static struct site *site_get(struct pool *pool, const char *host_cstr,
     must(host_len <= DELIVERY_HOST_SIZE && address_len <= sizeof *address);
     memcpy(key, host_cstr, host_len);
     memcpy(key + host_len, address, address_len);
-    id = key_id(&pool->salt, SITE_KIND, slice_of(key, host_len + address_len));
+    memcpy(key + host_len + address_len, delivery->walk.policy.key, SHA256_BYTES);
+    id = key_id(&pool->salt, SITE_KIND, slice_of(key, host_len + address_len + SHA256_BYTES));
     site = map_get(&pool->sites, id);
     if (site != NULL) {
         must(strcmp(site->host_cstr, host_cstr) == 0);
@@ -132,6 +144,7 @@ static struct site *site_get(struct pool *pool, const char *host_cstr,
     memcpy(site->host_cstr, host_cstr, host_len);
     memcpy(&site->address, address, address_len);
     site->address_len = address_len;
+    take_policy(site, delivery);
     site->limit = pool->options.connections_per_host < FIRST_CONNECTIONS
                       ? pool->options.connections_per_host
                       : FIRST_CONNECTIONS;
@@ -169,6 +182,14 @@ void site_put_first(struct site *site, struct delivery *delivery)
     site->waiting_count[class]++;
 }
 
+static void site_put_last(struct site *site, struct delivery *delivery)
+{
+    enum tls_class class = tls_class_of(delivery);
+
+    list_push_back(&site->waiting[class], &delivery->link);
+    site->waiting_count[class]++;
+}
+
 void site_return(struct site *site, struct delivery *delivery, const struct pool_return *why)
 {
     site->pool->on_return(site->pool->context, delivery, why);
@@ -196,8 +217,15 @@ void site_return_all(struct site *site, enum tls_class class, const struct pool_
         struct delivery *delivery = LIST_ELEMENT(link, struct delivery, link);
         struct pool_return returned = *why;
 
-        if (returned.result == POOL_TLS)
-            returned.decision = ruling_decide(delivery, NULL, HANDSHAKE_FAILED);
+        if (returned.result == POOL_TLS) {
+            returned.decision =
+                ruling_decide(delivery, NULL, HANDSHAKE_FAILED, why->may_be_the_hello);
+            if (returned.decision.action == TLS_ACT_SMALLER_HELLO) {
+                site_put_last(site, delivery);
+                continue;
+            }
+            delivery->evidence = why->evidence != NULL ? *why->evidence : delivery->evidence;
+        }
         site_return(site, delivery, &returned);
     }
 }
@@ -293,15 +321,26 @@ void site_work(struct site *site)
     site->depth--;
 }
 
+static void note_small_hello(struct site *site, const struct delivery *delivery)
+{
+    const struct directory_entry *host = delivery->walk.addresses;
+
+    site->is_small_known = host != NULL && host->wants_small_hello;
+    if (site->is_small_known)
+        site->is_small = true;
+}
+
 void pool_submit(struct pool *pool, const char *host_cstr,
                  const struct sockaddr_storage *address, socklen_t address_len,
                  struct delivery *delivery)
 {
-    struct site *site = site_get(pool, host_cstr, address, address_len);
+    struct site *site = site_get(pool, host_cstr, address, address_len, delivery);
     enum tls_class class = tls_class_of(delivery);
 
     site->used_ms = loop_now_ms();
-    if (class >= CLASS_VERIFIED && pool->options.verified == NULL) {
+    note_small_hello(site, delivery);
+    if ((class == CLASS_VERIFIED || class == CLASS_VERIFIED_1_3) &&
+        contexts_get(pool->options.contexts, TLS_TRUST_WEBPKI, false) == NULL) {
         struct tls_demand *demand = &delivery->walk.policy.demand;
         struct pool_return why = {.result = POOL_TLS};
 
@@ -318,8 +357,7 @@ void pool_submit(struct pool *pool, const char *host_cstr,
         site_return(site, delivery, &why);
         return;
     }
-    list_push_back(&site->waiting[class], &delivery->link);
-    site->waiting_count[class]++;
+    site_put_last(site, delivery);
     site_work(site);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections to hosts, kept and shared. A *site* is one address of one host name on one port. Deliveries wait at their
+ * Connections to hosts, kept and shared. A *site* is one address of one host name on one port under one set of TLSA
+ * records (or none). Deliveries wait at their
  * site for a connection of their class; a connection that becomes free takes the next one that it may carry. Classes
  * keep apart what must not mix: only a connection whose TLS context itself refuses the unproved ever carries mail that
  * requires proof, and sessions are resumed within a class only.
@@ -12,6 +13,7 @@
 #define DELIVER_POOL_H
 
 #include "deliver/client.h"
+#include "deliver/contexts.h"
 
 enum tls_class {
     CLASS_CLEAR,    /* STARTTLS is not tried: the last resort of ordinary mail */
@@ -19,6 +21,8 @@ enum tls_class {
     CLASS_OPEN_1_3, /* the same, TLS 1.3 or nothing */
     CLASS_VERIFIED, /* the certificate must verify */
     CLASS_VERIFIED_1_3,
+    CLASS_DANE, /* a TLSA record must match: alone at its site */
+    CLASS_DANE_1_3,
     CLASS_COUNT
 };
 enum tls_class tls_class_of(const struct delivery *delivery);
@@ -36,7 +40,10 @@ struct pool_return {
     enum pool_result result;
     struct tls_decision decision; /* POOL_TLS */
     bool has_failed_handshake;    /* POOL_TLS: TLS was tried and did not come about */
-    struct err err;               /* why, unless POOL_ENDED */
+    bool may_be_the_hello;        /* … in a way that a smaller ClientHello may cure */
+    const struct delivery_evidence
+        *evidence;  /* of a connection that is gone; NULL = in the delivery */
+    struct err err; /* why, unless POOL_ENDED */
 };
 
 typedef void pool_return_fn(void *context, struct delivery *delivery,
@@ -47,9 +54,8 @@ struct pool_options {
     const char *helo_cstr;
     int64_t connect_timeout_ms, command_timeout_ms, idle_ms;
     unsigned connections_per_host, messages_per_connection;
-    unsigned connections_max; /* in all; 0 = 1000 */
-    struct tls_context *open,
-        *verified;             /* borrowed; verified may be NULL: then nothing is ever proved */
+    unsigned connections_max;  /* in all; 0 = 1000 */
+    struct contexts *contexts; /* borrowed */
     struct spool_shelf *shelf; /* borrowed */
 };
 

@@ -21,7 +21,11 @@ struct site {
     char host_cstr[DELIVERY_HOST_SIZE];
     struct sockaddr_storage address;
     socklen_t address_len;
-    struct list waiting[CLASS_COUNT]; /* deliveries */
+    struct directory_entry *entry; /* whose TLSA records its classes DANE match; else NULL */
+    char domain_cstr[DELIVERY_HOST_SIZE]; /* a further name for them; "" = none */
+    bool is_small;                        /* begins with a small ClientHello */
+    bool is_small_known;                  /* … as is remembered of the host */
+    struct list waiting[CLASS_COUNT];     /* deliveries */
     size_t waiting_count[CLASS_COUNT];
     struct list seats; /* all of them, the idle ones first */
     size_t seat_count;
@@ -42,6 +46,7 @@ struct seat {
     struct site *site;
     struct deliver_client *client;
     enum tls_class class;
+    bool is_small; /* said a small ClientHello */
     bool is_ready;
 };
 
@@ -63,7 +68,10 @@ struct pool {
 size_t site_waiting(const struct site *site);
 struct delivery *site_take(struct site *site, enum tls_class class);
 void site_put_first(struct site *site, struct delivery *delivery);
-/* Give everybody of a class, or (CLASS_COUNT) of all classes, back with the same words. */
+/*
+ * Give everybody of a class, or (CLASS_COUNT) of all classes, back with the same words. After a failed handshake the table is
+ * asked for each: those that shall try a smaller ClientHello here stay.
+ */
 void site_return_all(struct site *site, enum tls_class class, const struct pool_return *why);
 /* Hand waiting deliveries to idle connections and open more where that does not suffice. */
 void site_work(struct site *site);

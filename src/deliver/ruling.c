@@ -37,12 +37,13 @@ static void see_client(const struct deliver_client *client, struct tls_connectio
 
 struct tls_decision ruling_decide(struct delivery *delivery,
                                   const struct deliver_client *client,
-                                  enum tls_handshake handshake)
+                                  enum tls_handshake handshake, bool may_be_the_hello)
 {
     struct tls_decision decision;
     struct tls_connection_facts facts = {
         .offer = STARTTLS_OFFERED,
         .handshake = handshake,
+        .may_be_the_hello = may_be_the_hello,
         .age_ms = clock_unix_ms() - delivery->accepted_ms,
         .is_last_resort = delivery->walk.is_last_resort,
     };

@@ -16,10 +16,11 @@ void ruling_begin(struct delivery *delivery, const char *host_cstr, bool is_fixe
 
 /*
  * On a connection: client is ready, or NULL after one on which TLS did not come about; handshake says how it went.
+ * may_be_the_hello: it failed as it would if our ClientHello were too large.
  */
 struct tls_decision ruling_decide(struct delivery *delivery,
                                   const struct deliver_client *client,
-                                  enum tls_handshake handshake);
+                                  enum tls_handshake handshake, bool may_be_the_hello);
 
 /* TLS has failed here: might the message go in the clear to this host, once it has been tried everywhere? */
 bool ruling_allows_last_resort(const struct delivery *delivery);

@@ -28,16 +28,52 @@ bool class_covers(enum tls_class seat, enum tls_class wanted)
                                 [CLASS_OPEN_1_3] = true,
                                 [CLASS_VERIFIED] = true,
                                 [CLASS_VERIFIED_1_3] = true},
+        /* These stand at sites of their own. */
+        [CLASS_DANE] = {[CLASS_DANE] = true},
+        [CLASS_DANE_1_3] = {[CLASS_DANE] = true, [CLASS_DANE_1_3] = true},
     };
 
     return covers[seat][wanted];
 }
 
+/* What a connection of this class insists on. */
+static const struct class_needs {
+    enum tls_trust trust;
+    bool is_enforced, is_1_3;
+} class_needs[CLASS_COUNT] = {
+    [CLASS_OPEN] = {TLS_TRUST_NOBODY, false, false},
+    [CLASS_OPEN_1_3] = {TLS_TRUST_NOBODY, false, true},
+    [CLASS_VERIFIED] = {TLS_TRUST_WEBPKI, true, false},
+    [CLASS_VERIFIED_1_3] = {TLS_TRUST_WEBPKI, true, true},
+    [CLASS_DANE] = {TLS_TRUST_DANE, true, false},
+    [CLASS_DANE_1_3] = {TLS_TRUST_DANE, true, true},
+};
+
+/* TLS and who may be behind it. */
+static void choose_tls(struct site *site, enum tls_class class,
+                       struct deliver_client_options *options)
+{
+    const struct class_needs *needs = &class_needs[class];
+
+    if (class == CLASS_CLEAR)
+        return;
+    options->tls = contexts_get(site->pool->options.contexts, needs->trust, site->is_small);
+    options->is_enforced = needs->is_enforced;
+    options->small_hello = site->is_small;
+    options->least = needs->is_1_3 ? TLS_VERSION_1_3 : TLS_VERSION_NONE;
+    options->resumption = site->resumption[class];
+    if (needs->trust != TLS_TRUST_DANE)
+        return;
+    must(site->entry != NULL);
+    options->tlsa = site->entry->tlsa;
+    options->names_cstr[0] = site->entry->base_cstr;
+    if (site->domain_cstr[0] != '\0')
+        options->names_cstr[1] = site->domain_cstr;
+}
+
 bool seat_open(struct site *site, enum tls_class class, struct err *err)
 {
     const struct pool_options *pool = &site->pool->options;
-    bool is_verified = class >= CLASS_VERIFIED;
-    bool is_1_3 = class == CLASS_OPEN_1_3 || class == CLASS_VERIFIED_1_3;
     struct deliver_client_options options = {
         .loop = pool->loop,
         .host_cstr = site->host_cstr,
@@ -47,20 +83,16 @@ bool seat_open(struct site *site, enum tls_class class, struct err *err)
         .connect_timeout_ms = pool->connect_timeout_ms,
         .command_timeout_ms = pool->command_timeout_ms,
         .idle_ms = pool->idle_ms,
-        .tls = class == CLASS_CLEAR ? NULL
-               : is_verified        ? pool->verified
-                                    : pool->open,
-        .is_enforced = is_verified,
-        .least = is_1_3 ? TLS_VERSION_1_3 : TLS_VERSION_NONE,
-        .resumption = site->resumption[class],
         .shelf = pool->shelf,
         .scratch = &site->pool->scratch,
     };
     struct seat *seat = calloc(1, sizeof *seat);
 
     must(seat != NULL);
+    choose_tls(site, class, &options);
     seat->site = site;
     seat->class = class;
+    seat->is_small = options.small_hello;
     seat->client = deliver_client_open(&options, &handlers, seat, err);
     if (seat->client == NULL) {
         free(seat);
@@ -115,7 +147,7 @@ static bool try_delivery(struct seat *seat, struct delivery *delivery)
         handshake = HANDSHAKE_DONE;
     else if (seat->class == CLASS_CLEAR)
         handshake = HANDSHAKE_FAILED;
-    why.decision = ruling_decide(delivery, seat->client, handshake);
+    why.decision = ruling_decide(delivery, seat->client, handshake, false);
     if (why.decision.action == TLS_ACT_ENCRYPTED || why.decision.action == TLS_ACT_CLEAR) {
         if (deliver_client_send(seat->client, delivery, &why.err)) {
             site->pool->in_transit++;
@@ -159,7 +191,7 @@ bool seat_feed(struct seat *seat)
 
 static bool is_useless(const struct seat *seat)
 {
-    return seat->class >= CLASS_VERIFIED && !deliver_client_proof(seat->client).is_tls;
+    return class_needs[seat->class].is_enforced && !deliver_client_proof(seat->client).is_tls;
 }
 
 static bool has_opening(const struct site *site)
@@ -271,11 +303,19 @@ static bool has_ready_seat(struct site *site, enum tls_class class)
     return false;
 }
 
+/* A connection that has ended, as far as others need to know. */
+struct gone {
+    enum tls_class class;
+    bool may_be_the_hello;
+    struct delivery_evidence evidence;
+};
+
 /* What the end of a connection says about those who wait for one. */
-static void judge_failure(struct site *site, enum tls_class class, enum client_failure failure,
-                          const struct err *why)
+static void judge_failure(struct site *site, const struct gone *gone,
+                          enum client_failure failure, const struct err *why)
 {
     struct pool_return returned = {.err = *why};
+    enum tls_class class = gone->class;
 
     switch (failure) {
     case CLIENT_IDLE_END:
@@ -299,6 +339,10 @@ static void judge_failure(struct site *site, enum tls_class class, enum client_f
             break;
         returned.result = POOL_TLS;
         returned.has_failed_handshake = true;
+        returned.may_be_the_hello = gone->may_be_the_hello;
+        returned.evidence = &gone->evidence;
+        /* Once more with a small one; if that helps nothing, the next connection begins anew. */
+        site->is_small = gone->may_be_the_hello || site->is_small_known;
         site_return_all(site, class, &returned);
         return;
     }
@@ -325,15 +369,16 @@ static void on_failed(void *context, struct deliver_client *client, enum client_
 {
     struct seat *seat = context;
     struct site *site = seat->site;
-    enum tls_class class = seat->class;
+    struct gone gone = {.class = seat->class,
+                        .may_be_the_hello = deliver_client_may_be_the_hello(client),
+                        .evidence = *deliver_client_evidence(client)};
     struct err copy = *why;
 
-    (void)client;
     seat_forget(seat);
     if (site->pool->is_closing)
         return;
     site_enter(site);
-    judge_failure(site, class, failure, &copy);
+    judge_failure(site, &gone, failure, &copy);
     site->is_work_due = true;
     site_leave(site);
     feed_the_starved(site->pool);

@@ -98,6 +98,8 @@ static inline void scene_finished(void *context, struct delivery *delivery)
     scene->results[scene->result_count++] = delivery;
 }
 
+static const struct deliverer_handlers scene_handlers = {.on_finished = scene_finished};
+
 static inline int scene_open(void **state)
 {
     struct scene *scene = calloc(1, sizeof *scene);
@@ -134,7 +136,7 @@ static inline void scene_start(struct scene *scene, uint16_t port)
     struct err err;
 
     scene->settings->delivery.port = port;
-    if (!deliverer_new(scene->loop, scene->settings, scene->house->dir_fd, scene_finished,
+    if (!deliverer_new(scene->loop, scene->settings, scene->house->dir_fd, &scene_handlers,
                        scene, &scene->deliverer, &err))
         fail_msg("%s", err.text_cstr);
 }

@@ -425,6 +425,15 @@ void connection_evidence(const struct connection *connection, struct tls_evidenc
     tls_session_evidence(connection->tls, evidence_out);
 }
 
+bool connection_handshake_evidence(const struct connection *connection,
+                                   struct tls_evidence *evidence_out)
+{
+    if (connection->tls == NULL)
+        return false;
+    tls_session_evidence(connection->tls, evidence_out);
+    return true;
+}
+
 struct tls_resumption *connection_resumption(struct connection *connection)
 {
     return connection_is_tls(connection) ? tls_session_resumption(connection->tls) : NULL;

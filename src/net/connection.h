@@ -63,6 +63,9 @@ bool connection_is_tls(const struct connection *connection);
 /* After on_tls. */
 void connection_evidence(const struct connection *connection,
                          struct tls_evidence *evidence_out);
+/* In on_closed and on_timeout: what is known of a handshake that did not come about. False: none was begun. */
+MUST_CHECK bool connection_handshake_evidence(const struct connection *connection,
+                                              struct tls_evidence *evidence_out);
 /* A new reference to what would resume this session, NULL when none. */
 struct tls_resumption *connection_resumption(struct connection *connection);
 

@@ -71,19 +71,24 @@ static const struct row_case {
      CLEAR_NEVER, UNMET_NOT_PROVED},
     {"secure", {.least = PROOF_VERIFIED, .tls_not_required = true}, {NOBODY}, 2, false,
      PROOF_VERIFIED, CLEAR_NEVER, UNMET_NOT_PROVED},
-    {"secure-sts", ENCRYPTED, {LISTED, .sts = STS_ENFORCE}, 2, false, PROOF_VERIFIED,
+    {"secure-sts", ENCRYPTED, {LISTED, .sts = STS_ENFORCE}, 7, false, PROOF_VERIFIED,
      CLEAR_NEVER, UNMET_NOT_PROVED},
-    {"secure-sts", SECURE, {LISTED, .sts = STS_KEPT}, 2, false, PROOF_VERIFIED, CLEAR_NEVER,
+    {"secure-sts-kept", SECURE, {LISTED, .sts = STS_KEPT}, 9, false, PROOF_VERIFIED, CLEAR_NEVER,
      UNMET_NOT_PROVED},
-    {"secure-unlisted", SECURE, {NOBODY, .sts = STS_ENFORCE}, 2, true, PROOF_DANE, CLEAR_NEVER,
+    {"secure-unlisted", SECURE, {NOBODY, .sts = STS_ENFORCE}, 7, true, PROOF_DANE, CLEAR_NEVER,
      UNMET_LATER},
-    {"secure-unlisted", SECURE, {NOBODY, .sts = STS_ENFORCE, .dane = DANE_USABLE}, 2, true,
+    {"secure-unlisted", SECURE, {NOBODY, .sts = STS_ENFORCE, .dane = DANE_USABLE}, 7, true,
      PROOF_DANE, CLEAR_NEVER, UNMET_LATER},
-    {"secure-dane", SECURE, {SIGNED, .sts = STS_ENFORCE, .dane = DANE_USABLE}, 2, false,
+    {"secure-dane", SECURE, {SIGNED, .sts = STS_ENFORCE, .dane = DANE_USABLE}, 3, false,
      PROOF_DANE, CLEAR_NEVER, UNMET_NOT_PROVED},
-    {"secure-dane", ENCRYPTED, {NOBODY, .dane = DANE_USABLE}, 2, false, PROOF_DANE, CLEAR_NEVER,
+    {"secure-dane-unsigned-mx", ENCRYPTED, {NOBODY, .dane = DANE_USABLE}, 6, false, PROOF_DANE, CLEAR_NEVER,
      UNMET_NOT_PROVED},
-    {"secure-tlsa-unknown", SECURE, {SIGNED, .dane = DANE_FAILED}, 2, true, PROOF_DANE,
+    {"secure-kept-unlisted", SECURE, {NOBODY, .sts = STS_KEPT}, 9, true, PROOF_DANE,
+     CLEAR_NEVER, UNMET_LATER},
+    {"secure-tlsa-unusable-sts", ENCRYPTED,
+     {LISTED, .dane = DANE_UNUSABLE, .sts = STS_ENFORCE}, 4, false, PROOF_VERIFIED, CLEAR_NEVER,
+     UNMET_NOT_PROVED},
+    {"secure-tlsa-unknown", SECURE, {SIGNED, .dane = DANE_FAILED}, 5, true, PROOF_DANE,
      CLEAR_NEVER, UNMET_LATER},
     {"secure-needs-dane", {.least = PROOF_DANE}, {SIGNED}, 2, true, PROOF_DANE, CLEAR_NEVER,
      UNMET_NOT_PROVED},
@@ -284,9 +289,9 @@ static const struct connection_case {
      .may_be_the_hello = true}},
     {"verified: verified", 2, TLS_ACT_ENCRYPTED, SECURE, {NOBODY}, {IN_TLS(PROOF_VERIFIED,
      true)}},
-    {"verified: DANE is more", 2, TLS_ACT_ENCRYPTED, SECURE, {SIGNED, .dane = DANE_USABLE},
+    {"verified: DANE is more", 3, TLS_ACT_ENCRYPTED, SECURE, {SIGNED, .dane = DANE_USABLE},
      {IN_TLS(PROOF_DANE, true)}},
-    {"verified: WebPKI does not count at a host with DANE", 2, TLS_ACT_NOT_PROVED, SECURE,
+    {"verified: WebPKI does not count at a host with DANE", 3, TLS_ACT_NOT_PROVED, SECURE,
      {SIGNED, .dane = DANE_USABLE}, {IN_TLS(PROOF_VERIFIED, true)}},
     {"verified: only encrypted", 2, TLS_ACT_NOT_PROVED, SECURE, {NOBODY},
      {IN_TLS(PROOF_ENCRYPTED, true)}},
@@ -407,7 +412,7 @@ static void check_one(const struct tls_requirement *requirement,
 
     if (is_secure) {
         assert_true(action != TLS_ACT_CLEAR);
-        assert_true(row == 1 || row == 2);
+        assert_true(row != 8 && row <= 9);
     }
     if (row <= 7)
         assert_true(action != TLS_ACT_CLEAR);
