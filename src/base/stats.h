@@ -97,6 +97,11 @@ enum stat_kind {
     ROW(GAUGE, STS_POLICIES, "sts_policies", "", "MTA-STS policies of other domains in force") \
     ROW(GAUGE, STS_NOT_FETCHED, "sts_policies_not_fetched", "", "Those of them whose successor is announced and cannot be had, or which could not be had anew for a day") \
     /* scout */ \
+    ROW(GAUGE, TLS_LOST, "domains_tls_lost", "", "Domains that were seen with TLS again and again and now have none: their mail waits") \
+    ROW(COUNTER, TLS_HELD_POLICY, "held_by_tls_total", "why=\"policy\"", "Recipients whose attempt ended because of TLS, by why") \
+    ROW(COUNTER, TLS_HELD_RATCHET, "held_by_tls_total", "why=\"ratchet\"", "") \
+    ROW(COUNTER, TLS_HELD_PROOF, "held_by_tls_total", "why=\"proof\"", "") \
+    ROW(COUNTER, BOARD_TESTS, "domain_tests_total", "", "Tests of domains' TLS without mail that were answered") \
     ROW(GAUGE, SCOUT_WAITING, "scout_questions", "", "Questions about other domains that the scout has in hand now") \
     /* scribe */ \
     ROW(COUNTER, SCRIBE_SIGNATURES, "scribe_signatures_total", "", "Messages signed (DKIM)") \

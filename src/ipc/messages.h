@@ -179,10 +179,12 @@
 #define IPC_TLS_TEST_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, BYTES, domain) F(M, BYTES, host) F(M, NUMBER, port) \
     F(M, NUMBER, sts) F(M, BYTES, sts_id) F(M, BYTES, sts_mx)
-/* T→K. ok false: there is nothing to say about hosts, why says why. mx_secure: the MX records are signed. */
+/* T→K. ok false: there is nothing to say about hosts, why says why. mx_secure: the MX records are signed.
+ * sts, sts_id: as they were asked with. */
 #define IPC_TLS_TESTED_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, FLAG, ok) F(M, FLAG, temporary) F(M, BYTES, why) \
-    F(M, FLAG, mx_secure) F(M, BYTES, lookups) F(M, BYTES, hosts)
+    F(M, FLAG, mx_secure) F(M, NUMBER, sts) F(M, BYTES, sts_id) F(M, BYTES, lookups) \
+    F(M, BYTES, hosts)
 /* Item: one address of one host. level: enum proof_level reached; dane: enum dane_state; mx_proof: enum. */
 #define IPC_TESTED_HOST_FIELDS(F, M) \
     F(M, NUMBER, preference) F(M, BYTES, mx) F(M, BYTES, address) F(M, FLAG, reached) \

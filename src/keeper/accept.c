@@ -271,7 +271,8 @@ void accept_write_own(struct keeper *keeper, const struct accept_own *own)
     struct store_message row = {.id = own->message,
                                 .kind = own->kind,
                                 .sender = own->sender,
-                                .flags = own->about_secure ? MESSAGE_ABOUT_SECURE : 0U,
+                                .flags = (own->about_secure ? MESSAGE_ABOUT_SECURE : 0U) |
+                                         (own->tls_required_no ? MESSAGE_TLS_REQUIRED_NO : 0U),
                                 .accepted_ms = now_ms,
                                 .parent = own->parent,
                                 .parent_number = own->parent_number,
@@ -283,7 +284,8 @@ void accept_write_own(struct keeper *keeper, const struct accept_own *own)
     struct plan_question question = {.kind = own->kind,
                                      .account = own->account,
                                      .address = own->to,
-                                     .about_secure = own->about_secure};
+                                     .about_secure = own->about_secure,
+                                     .tls_required_no = own->tls_required_no};
     struct verdict verdict;
 
     if (!plan_recipient(keeper, &question, false, &recipient, &verdict))

@@ -174,19 +174,31 @@ static void split_host(struct slice text, struct slice *host_out, uint64_t *port
 }
 
 /* An own domain's next hop, a route, or the domain's MX. */
-static void choose_host(struct keeper *keeper, struct job *job)
+void deliver_next_hop(struct keeper *keeper, struct slice domain, char *host_out_cstr,
+                      size_t size, uint64_t *port_out)
 {
-    struct slice name = slice_from_cstr(job->domain->row.name_cstr), host = {NULL, 0};
-    const struct settings_domain *own = settings_domain_find(keeper->settings, name);
-    const struct settings_route *route = settings_route_find(keeper->settings, name);
+    const struct settings_domain *own = settings_domain_find(keeper->settings, domain);
+    const struct settings_route *route = settings_route_find(keeper->settings, domain);
+    struct slice host = {NULL, 0};
 
+    *port_out = 0;
     if (own != NULL && own->next_hop_cstr[0] != '\0') {
-        split_host(slice_from_cstr(own->next_hop_cstr), &host, &job->deliver.port);
+        split_host(slice_from_cstr(own->next_hop_cstr), &host, port_out);
     } else if (route != NULL) {
         host = slice_from_cstr(route->host_cstr);
-        job->deliver.port = route->port;
+        *port_out = route->port;
     }
-    job->deliver.host = keep_text(job, host);
+    if (!slice_to_cstr(host, host_out_cstr, size))
+        host_out_cstr[0] = '\0';
+}
+
+static void choose_host(struct keeper *keeper, struct job *job)
+{
+    char host_cstr[STORE_DOMAIN_SIZE];
+
+    deliver_next_hop(keeper, slice_from_cstr(job->domain->row.name_cstr), host_cstr,
+                     sizeof host_cstr, &job->deliver.port);
+    job->deliver.host = keep_text(job, slice_from_cstr(host_cstr));
 }
 
 /* The job may outlive what we know now. */
@@ -225,6 +237,20 @@ static bool fill_recipients(struct keeper *keeper, struct job *job)
     return filled;
 }
 
+static struct hold_rules rules_of_account(const struct keeper *keeper,
+                                          const struct settings_account *account)
+{
+    struct hold_rules rules = {.tls_retry_ms = 4 * 3600 * 1000,
+                               .ratchet_hold_ms = keeper->settings->delivery.ratchet_hold_ms};
+
+    if (account != NULL) {
+        rules.tls_retry_ms = account->tls_retry_ms;
+        rules.policy_unmet = account->policy_unmet;
+        rules.ratchet_after = account->ratchet_after;
+    }
+    return rules;
+}
+
 static struct job *make_job(struct keeper *keeper, struct domain *domain,
                             const struct store_message *message)
 {
@@ -241,8 +267,10 @@ static struct job *make_job(struct keeper *keeper, struct domain *domain,
     job->accepted_ms = message->accepted_ms;
     job->has_sender = message->sender != 0 &&
                       (message->kind == KIND_SUBMITTED || message->kind == KIND_INBOUND);
-    job->proof_needed = account != NULL ? account->proof_needed : PROOF_VERIFIED;
-    job->tls_retry_ms = account != NULL ? account->tls_retry_ms : 4 * 3600 * 1000;
+    job->need = account != NULL
+                    ? (struct domain_need){account->proof_needed, account->mx_proved}
+                    : (struct domain_need){PROOF_VERIFIED, false};
+    job->rules = rules_of_account(keeper, account);
     job->texts = arena_new(JOB_TEXT_BYTES);
     job->deliver = (struct ipc_deliver){
         .job = job->id,
@@ -259,6 +287,7 @@ static struct job *make_job(struct keeper *keeper, struct domain *domain,
     job->deliver.mail_from = envelope_from(keeper, job, message, job->sender);
     choose_host(keeper, job);
     fill_sts(keeper, job);
+    job->deliver.ratcheted = memory_is_ratcheted(keeper, MEMORY_DOMAIN, job->deliver.domain);
     return job;
 }
 
@@ -390,8 +419,12 @@ static bool same_requirement(const struct tls_requirement *a, const struct tls_r
 /* Add a recipient to the job; false when it needs another one. */
 static bool join_job(struct job *job, const struct store_recipient *row)
 {
-    if (job->count > 0 && !same_requirement(&job->deliver.requirement, &row->requirement))
+    bool is_lifted = (row->flags & RECIPIENT_RATCHET_LIFTED) != 0;
+
+    if (job->count > 0 && (!same_requirement(&job->deliver.requirement, &row->requirement) ||
+                           job->deliver.ratchet_lifted != is_lifted))
         return false;
+    job->deliver.ratchet_lifted = is_lifted;
     job->deliver.requirement = row->requirement;
     job->rows[job->count] = *row;
     job->rows[job->count].spelled = job->rows[job->count].orcpt =
@@ -451,7 +484,8 @@ void deliver_work(struct keeper *keeper, struct domain *domain, struct item **it
     facts.accepted_ms = message.accepted_ms;
     facts.give_up_ms = keeper->settings->delivery.expire_ms;
     facts.is_domain_held = domain->row.is_held;
-    facts.domain_tls = domain_tls_state(domain, job->proof_needed, facts.now_ms);
+    facts.domain_tls = domain_tls_state(domain, job->need, facts.now_ms);
+    facts.is_inbound = message.kind == KIND_INBOUND;
     for (size_t i = 0; i < count; i++) {
         enum work work = WORK_NONE;
 

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/map.h"
 #include "ipc/pack.h"
+#include "keeper/hold.h"
 #include "keeper/schedule.h"
 #include "keeper/story.h"
 #include "policy/plan.h"
@@ -51,6 +52,7 @@ struct work_facts {
     int64_t give_up_ms; /* age at which carrying ends */
     enum domain_tls domain_tls;
     bool is_domain_held;
+    bool is_inbound; /* to an own next hop, or onward: nothing else to plan */
 };
 /* Pure. */
 enum work work_for(const struct store_recipient *recipient, const struct work_facts *facts);
@@ -64,8 +66,8 @@ struct job {
     int64_t accepted_ms;
     bool has_sender; /* reports about it go somewhere */
     bool is_suspect; /* its domain was when it began */
-    enum proof_level proof_needed;
-    int64_t tls_retry_ms;
+    struct domain_need need;
+    struct hold_rules rules; /* of the account; what hangs on the recipient is not in it */
     struct arena *texts;
     struct slice sender;
     struct ipc_deliver deliver; /* views into texts */
@@ -93,6 +95,9 @@ struct deliveries {
 
 void deliver_init(struct deliveries *deliveries);
 void deliver_deinit(struct deliveries *deliveries);
+/* Where mail for the domain goes by the settings: "" and 0 = by its MX. */
+void deliver_next_hop(struct keeper *keeper, struct slice domain, char *host_out_cstr,
+                      size_t size, uint64_t *port_out);
 /* True when a courier could take a job for this domain; for any domain, of those that may be dead or others. */
 bool deliver_has_place(struct keeper *keeper, const struct domain *domain);
 bool deliver_has_any_place(struct keeper *keeper, bool is_suspect);

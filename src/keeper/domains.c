@@ -131,32 +131,44 @@ void domains_on_rollback(struct keeper *keeper)
     keeper->domains.fresh = NULL;
 }
 
-enum domain_tls domain_tls_state(const struct domain *domain, enum proof_level needed,
+enum domain_tls domain_tls_state(const struct domain *domain, struct domain_need need,
                                  int64_t now_ms)
 {
     const struct store_domain *row = &domain->row;
 
+    if (row->checked_ms != 0 && row->level >= need.level &&
+        (row->lacking_ms == 0 || row->level < PROOF_VERIFIED) &&
+        (!need.mx_proved || row->mx_proof != MX_PROOF_NONE))
+        return DOMAIN_TLS_PROVED;
     if (row->lacking_ms != 0 && now_ms - row->lacking_ms < LACKING_MS)
         return DOMAIN_TLS_LACKING;
-    if (row->checked_ms != 0 && row->lacking_ms == 0 && row->level >= needed)
-        return DOMAIN_TLS_PROVED;
     return DOMAIN_TLS_UNKNOWN;
 }
 
-void domain_learn(struct keeper *keeper, struct domain *domain, enum proof_level level,
-                  bool is_lacking, struct slice mx, struct slice detail)
+static void write_lesson(struct keeper *keeper, struct domain *domain,
+                         const struct domain_lesson *lesson)
+{
+    domain->row.mx_proof = lesson->mx_proof;
+    domain->row.checked_ms = clock_unix_ms();
+    if (domain->row.id != 0)
+        store_domain_learn(keeper->store, &domain->row, lesson->mx, lesson->detail);
+}
+
+void domain_learn(struct keeper *keeper, struct domain *domain,
+                  const struct domain_lesson *lesson)
 {
     struct store_domain *row = &domain->row;
+    enum proof_level level = lesson->level;
     int64_t now_ms = clock_unix_ms();
 
-    if (is_lacking) {
+    if (lesson->is_lacking) {
         row->lacking_ms = now_ms;
         row->level = level;
     } else {
         /* Weaker than before on ordinary mail is no judgement: secure mail will make one. */
         if (row->checked_ms != 0 && level < row->level)
             return;
-        if (level == row->level && row->checked_ms != 0 &&
+        if (level == row->level && lesson->mx_proof == row->mx_proof && row->checked_ms != 0 &&
             now_ms - row->checked_ms < RENEW_MS &&
             (row->lacking_ms == 0 || level < PROOF_VERIFIED))
             return;
@@ -164,7 +176,21 @@ void domain_learn(struct keeper *keeper, struct domain *domain, enum proof_level
         if (level >= PROOF_VERIFIED)
             row->lacking_ms = 0;
     }
-    row->checked_ms = now_ms;
-    if (row->id != 0)
-        store_domain_learn(keeper->store, row, mx, detail);
+    write_lesson(keeper, domain, lesson);
+}
+
+void domain_learn_tested(struct keeper *keeper, struct domain *domain,
+                         const struct domain_lesson *lesson)
+{
+    struct store_domain *row = &domain->row;
+    bool was_lacking = row->lacking_ms != 0;
+
+    if (lesson->level < PROOF_VERIFIED) {
+        row->lacking_ms = clock_unix_ms();
+        row->level = lesson->level;
+    } else {
+        row->lacking_ms = 0;
+        row->level = was_lacking ? PROOF_NONE : lesson->level;
+    }
+    write_lesson(keeper, domain, lesson);
 }

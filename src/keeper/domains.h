@@ -30,7 +30,8 @@ struct domain {
     char *silent_why_cstr;
     uint64_t delivered, deferred; /* recipients' attempts since the start */
     struct domain_sts sts;
-    bool is_fresh; /* its row is of the batch that runs */
+    int64_t used_day; /* when the board was told last that it is used */
+    bool is_fresh;    /* its row is of the batch that runs */
     struct domain *next_fresh;
 };
 
@@ -51,15 +52,30 @@ struct domain *domain_find(struct keeper *keeper, struct slice name);
 void domains_on_commit(struct keeper *keeper);
 void domains_on_rollback(struct keeper *keeper);
 
+/* What an account needs before it sends secure mail over TLS alone. */
+struct domain_need {
+    enum proof_level level;
+    bool mx_proved; /* the host's name, too */
+};
 /* How the planner sees it at this time under this account's rule. */
-enum domain_tls domain_tls_state(const struct domain *domain, enum proof_level needed,
+enum domain_tls domain_tls_state(const struct domain *domain, struct domain_need need,
                                  int64_t now_ms);
+/* What a connection taught. */
+struct domain_lesson {
+    enum proof_level level;
+    enum mx_proof mx_proof;
+    bool is_lacking;         /* a required proof was missed */
+    struct slice mx, detail; /* for the operator's table */
+};
+/* Inside of a batch. Rows are written only when the judgement changes or is old. */
+void domain_learn(struct keeper *keeper, struct domain *domain,
+                  const struct domain_lesson *lesson);
 /*
- * Inside of a batch: a connection reached `level` (or a required proof was missed, is_lacking). Rows
- * are written only when the judgement changes or is old.
+ * Inside of a batch: a test without mail reached this. It gives a domain that was missed a moment ago its next chance, but
+ * does not call it proved: that is for a connection that carries mail.
  */
-void domain_learn(struct keeper *keeper, struct domain *domain, enum proof_level level,
-                  bool is_lacking, struct slice mx, struct slice detail);
+void domain_learn_tested(struct keeper *keeper, struct domain *domain,
+                         const struct domain_lesson *lesson);
 /* A hash that stays the same for a name as long as the process lives. */
 uint64_t domain_hash(const struct domains *domains, struct slice name);
 

@@ -53,14 +53,17 @@ static void explain_one(struct control_output *output, struct slice account_name
                                      .domain = domain,
                                      .encrypt = wish},
              &verdict);
-    object = json_pack("{s:o,s:s,s:b,s:s,s:s,s:s,s:s}", "address", control_text(address),
-                       "method", method_name(verdict.method), "secure", (int)verdict.is_secure,
-                       "rule", verdict.rule_cstr, "reasons", verdict.reasons_cstr,
-                       "requirement", proof_level_name(verdict.requirement.least), "tls",
-                       domain_tls_name(domain == NULL || account == NULL
-                                           ? DOMAIN_TLS_UNKNOWN
-                                           : domain_tls_state(domain, account->proof_needed,
-                                                              clock_unix_ms())));
+    object = json_pack(
+        "{s:o,s:s,s:b,s:s,s:s,s:s,s:s}", "address", control_text(address), "method",
+        method_name(verdict.method), "secure", (int)verdict.is_secure, "rule",
+        verdict.rule_cstr, "reasons", verdict.reasons_cstr, "requirement",
+        proof_level_name(verdict.requirement.least), "tls",
+        domain_tls_name(domain == NULL || account == NULL
+                            ? DOMAIN_TLS_UNKNOWN
+                            : domain_tls_state(domain,
+                                               (struct domain_need){account->proof_needed,
+                                                                    account->mx_proved},
+                                               clock_unix_ms())));
     control_line(output, object);
 }
 

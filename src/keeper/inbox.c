@@ -322,6 +322,7 @@ static void give_up(struct keeper *keeper, struct list *batch, const struct err 
     STAT_ADD(KEEPER_COMMITS_FAILED, 1);
     drop_effects(inbox);
     domains_on_rollback(keeper);
+    memories_on_rollback(keeper);
     while ((link = list_take_first(batch)) != NULL) {
         struct task *task = LIST_ELEMENT(link, struct task, link);
 

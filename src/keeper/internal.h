@@ -8,10 +8,12 @@
 #include "keeper/auth.h"
 #include "keeper/clock.h"
 #include "keeper/backup.h"
+#include "keeper/board.h"
 #include "keeper/deliver.h"
 #include "keeper/domains.h"
 #include "keeper/inbox.h"
 #include "keeper/keeper.h"
+#include "keeper/memory.h"
 #include "keeper/overview.h"
 #include "keeper/peers.h"
 #include "keeper/queue.h"
@@ -42,6 +44,8 @@ struct keeper {
     struct peers peers;
     struct asks asks;
     struct domains domains;
+    struct memories memories;
+    struct board board;
     struct schedule schedule;
     struct sts sts;
     struct clock_watch clock;

@@ -76,6 +76,7 @@ static void open_rooms(struct keeper *keeper)
     peers_init(&keeper->peers);
     asks_init(&keeper->asks);
     domains_init(&keeper->domains);
+    memories_init(&keeper->memories);
     deliver_init(&keeper->deliveries);
     sessions_init(&keeper->sessions);
     auth_init(&keeper->auth);
@@ -84,6 +85,7 @@ static void open_rooms(struct keeper *keeper)
     clock_watch_init(&keeper->clock);
     schedule_init(keeper);
     sts_init(keeper);
+    board_init(keeper);
     backup_init(keeper);
     retractions_init(keeper);
     keeper->housekeeping = loop_timer_new(keeper->loop, keeper_housekeeping, keeper);
@@ -109,6 +111,7 @@ bool keeper_open(struct loop *loop, struct settings *settings, uint8_t id_maker,
         keeper_close(&keeper);
         return false;
     }
+    memory_count(keeper);
     *keeper_out = keeper;
     return true;
 }
@@ -182,6 +185,8 @@ void keeper_close(struct keeper **keeper)
     schedule_deinit(gone);
     sts_deinit(gone);
     domains_deinit(&gone->domains);
+    memories_deinit(&gone->memories);
+    board_deinit(gone);
     sessions_deinit(&gone->sessions);
     auth_deinit(&gone->auth);
     queue_changes_deinit(&gone->queue_changes);

@@ -57,7 +57,7 @@ static void keep_reply(struct slice code, struct slice reply, char out_cstr[TEXT
 }
 
 static void find_last(struct keeper *keeper, const struct store_recipient *row,
-                      struct finding *finding_out)
+                      enum recipient_owes what, struct finding *finding_out)
 {
     static const uint64_t kinds = 1U << EVENT_DELIVERED | 1U << EVENT_DEFERRED |
                                   1U << EVENT_FAILED | 1U << EVENT_NOT_PROVED;
@@ -68,11 +68,18 @@ static void find_last(struct keeper *keeper, const struct store_recipient *row,
         keep(event.texts[0], finding_out->mx_cstr);
         keep(event.texts[10], finding_out->enhanced_cstr);
         keep_reply(event.texts[9], event.texts[11], finding_out->reply_cstr);
+    } else if (what == OWES_DELAY) {
+        keep(S("the notice about it waits for the recipient's server"),
+             finding_out->reply_cstr);
     }
+    /* Late is not lost. */
+    if (what == OWES_DELAY && finding_out->enhanced_cstr[0] == '5')
+        finding_out->enhanced_cstr[0] = '4';
     /* The planner found no way: its reasons are what the sender needs. */
     if (row->state == STATE_FAILED && row->method == METHOD_FAIL) {
         keep(row->reasons, finding_out->reply_cstr);
-        keep(S("5.7.1"), finding_out->enhanced_cstr);
+        keep(row->requirement.requiretls ? S("5.7.30") : S("5.7.1"),
+             finding_out->enhanced_cstr);
     }
 }
 
@@ -100,7 +107,7 @@ static bool ask_for_mail(struct keeper *keeper, const struct store_message *mess
     struct finding finding;
     char to_cstr[ADDRESS_MAX_BYTES + 1], about_cstr[ADDRESS_MAX_BYTES + 1];
 
-    find_last(keeper, row, &finding);
+    find_last(keeper, row, what, &finding);
     if (!slice_to_cstr(store_address_get(keeper->store, message->sender), to_cstr,
                        sizeof to_cstr) ||
         !slice_to_cstr(store_address_get(keeper->store, row->address), about_cstr,

@@ -48,16 +48,6 @@ static void take_answer(struct keeper *keeper, struct peer *peer, enum ipc_type 
     asks_answer(keeper, peer->id, message->signature.ask, type, message);
 }
 
-/* Nothing is remembered of hosts yet; but a courier waits for the answer. */
-static void take_host_ask(struct keeper *keeper, struct peer *peer, enum ipc_type type,
-                          const union ipc_any *message)
-{
-    struct ipc_host_known known = {.ask = message->host_ask.ask};
-
-    (void)type;
-    (void)peer_send(keeper, peer->id, IPC_HOST_KNOWN, &known);
-}
-
 static const struct route routes[IPC_COUNT] = {
     [IPC_STATS] = {FROM(SMTPD) | FROM(COURIER) | FROM(SCRIBE) | FROM(PORTAL) | FROM(OFFICE) |
                        FROM(SCOUT),
@@ -65,7 +55,7 @@ static const struct route routes[IPC_COUNT] = {
     [IPC_ACCEPT] = {FROM(SMTPD), accept_take},
     [IPC_AUTH_CHECK] = {FROM(SMTPD), auth_take},
     [IPC_DELIVERED] = {FROM(COURIER), results_take},
-    [IPC_HOST_ASK] = {FROM(COURIER), take_host_ask},
+    [IPC_HOST_ASK] = {FROM(COURIER), memory_take_ask},
     [IPC_SIGNATURE] = {FROM(SCRIBE), take_answer},
     [IPC_PORTAL_COPY_MADE] = {FROM(SCRIBE), take_answer},
     [IPC_MAIL_MADE] = {FROM(SCRIBE), take_answer},

@@ -149,8 +149,9 @@ void plan_ask(struct keeper *keeper, const struct plan_question *question,
     }
     mode_facts(keeper, account, question, &facts);
     if (question->domain != NULL)
-        facts.domain_tls =
-            domain_tls_state(question->domain, facts.proof_needed, clock_unix_ms());
+        facts.domain_tls = domain_tls_state(
+            question->domain, (struct domain_need){facts.proof_needed, facts.mx_proved},
+            clock_unix_ms());
     policy_plan(&facts, verdict_out);
 }
 

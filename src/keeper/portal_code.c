@@ -42,6 +42,15 @@ static bool prepare_mail(struct keeper *keeper, struct task *task, const union i
     return spool_check(keeper->queue_checker, &message->mail_made.content, err);
 }
 
+/* Its notice went past what barred the way: so must the code. */
+static bool is_unmet(struct keeper *keeper, uint64_t message, uint64_t number)
+{
+    struct store_recipient row;
+
+    return store_recipient_get(keeper->store, message, number, &row) &&
+           (row.flags & RECIPIENT_UNMET) != 0;
+}
+
 static void run_mail(struct keeper *keeper, struct task *task, const union ipc_any *answer)
 {
     struct store_message message;
@@ -52,15 +61,17 @@ static void run_mail(struct keeper *keeper, struct task *task, const union ipc_a
         !store_recipient_get(keeper->store, task->a, task->b, &row) ||
         !slice_to_cstr(store_address_get(keeper->store, row.address), to_cstr, sizeof to_cstr))
         return;
-    accept_write_own(keeper, &(struct accept_own){.message = task->c,
-                                                  .kind = KIND_CODE,
-                                                  .account = message.account,
-                                                  .sender = message.sender,
-                                                  .to = slice_from_cstr(to_cstr),
-                                                  .header_id = answer->mail_made.header_id,
-                                                  .content = &answer->mail_made.content,
-                                                  .parent = task->a,
-                                                  .parent_number = task->b});
+    accept_write_own(keeper,
+                     &(struct accept_own){.message = task->c,
+                                          .kind = KIND_CODE,
+                                          .account = message.account,
+                                          .sender = message.sender,
+                                          .to = slice_from_cstr(to_cstr),
+                                          .header_id = answer->mail_made.header_id,
+                                          .content = &answer->mail_made.content,
+                                          .tls_required_no = is_unmet(keeper, task->a, task->b),
+                                          .parent = task->a,
+                                          .parent_number = task->b});
 }
 
 /* The reader asks for another code: nothing is owed. */

@@ -248,14 +248,16 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *a
         return;
     }
     write_copy(keeper, wish, &answer->portal_copy_made);
-    accept_write_own(keeper, &(struct accept_own){.message = wish->notice,
-                                                  .kind = KIND_NOTICE,
-                                                  .account = message.account,
-                                                  .sender = message.sender,
-                                                  .to = slice_from_cstr(to_cstr),
-                                                  .content = &answer->portal_copy_made.notice,
-                                                  .parent = wish->message,
-                                                  .parent_number = wish->number});
+    accept_write_own(keeper,
+                     &(struct accept_own){.message = wish->notice,
+                                          .kind = KIND_NOTICE,
+                                          .account = message.account,
+                                          .sender = message.sender,
+                                          .to = slice_from_cstr(to_cstr),
+                                          .content = &answer->portal_copy_made.notice,
+                                          .tls_required_no = (row.flags & RECIPIENT_UNMET) != 0,
+                                          .parent = wish->message,
+                                          .parent_number = wish->number});
     tell_sealed(keeper, wish);
     row.due_ms = RECIPIENT_NOT_DUE;
     story = story_message_of(&message);
@@ -352,6 +354,24 @@ void portal_notice_sent(struct keeper *keeper, uint64_t message_id, uint64_t num
     explicit_bzero(&copy, sizeof copy);
     story = story_message_of(&message);
     story_move(keeper, &story, &row, MOVE_NOTICE_SENT);
+    results_settle(keeper, &row);
+}
+
+void portal_notice_late(struct keeper *keeper, uint64_t message_id, uint64_t number)
+{
+    struct store_message message;
+    struct store_recipient row;
+
+    if (!store_message_get(keeper->store, message_id, &message) ||
+        !store_recipient_get(keeper->store, message_id, number, &row) ||
+        row.state != STATE_NOTIFYING || (row.flags & RECIPIENT_DELAY_SAID) != 0 ||
+        !results_reports(&row, message.sender != 0 && message.kind == KIND_SUBMITTED,
+                         OWES_DELAY))
+        return;
+    row.flags |= RECIPIENT_DELAY_SAID;
+    row.owes |= OWES_DELAY;
+    row.due_ms = schedule_stamp(keeper, clock_unix_ms());
+    store_recipient_update(keeper->store, &row);
     results_settle(keeper, &row);
 }
 

@@ -26,6 +26,8 @@ void portal_choose_proof(const struct settings_account *account, struct slice ad
 int64_t portal_choose_expiry(const struct settings_account *account, int64_t asked_ms,
                              int64_t now_ms);
 
+/* Inside of a batch: the notice waits, and its sender is to be told: that is who sent the message, once. */
+void portal_notice_late(struct keeper *keeper, uint64_t message_id, uint64_t number);
 /* Inside of a batch: the notice of this recipient was delivered; failed, at once or as a bounce. */
 void portal_notice_sent(struct keeper *keeper, uint64_t message, uint64_t number,
                         uint64_t notice);

@@ -52,7 +52,8 @@ void replan_write(struct keeper *keeper, struct store_recipient *row)
                  .requiretls = (message.flags & MESSAGE_REQUIRETLS) != 0,
                  .tls_required_no = (message.flags & MESSAGE_TLS_REQUIRED_NO) != 0,
                  .about_secure = (message.flags & MESSAGE_ABOUT_SECURE) != 0,
-                 .is_replan = row->unproved_ms != 0},
+                 .is_replan = row->unproved_ms != 0,
+                 .is_unmet = (row->flags & RECIPIENT_UNMET) != 0},
              &verdict);
     has_sender =
         message.sender != 0 && (message.kind == KIND_SUBMITTED || message.kind == KIND_INBOUND);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "crypto/random.h"
+#include "keeper/hold.h"
 #include "keeper/internal.h"
 #include "keeper/portal_copy.h"
 #include "keeper/replan.h"
@@ -11,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EVIDENCE_TEXTS = 13, NUMBER_TEXT_SIZE = 24 };
+enum { EVIDENCE_TEXTS = 13, NUMBER_TEXT_SIZE = 24, HELD_TEXT_SIZE = 900 };
 
 int64_t retry_delay_ms(unsigned attempts, int64_t first_ms, int64_t max_ms, uint64_t random)
 {
@@ -84,6 +85,8 @@ void results_settle(struct keeper *keeper, const struct store_recipient *row)
 struct evidence {
     struct slice texts[EVIDENCE_TEXTS + 1]; /* with room for again_ms */
     char code_cstr[NUMBER_TEXT_SIZE], again_cstr[NUMBER_TEXT_SIZE];
+    enum hold hold; /* TLS is why it does not leave; then the reply says what in words */
+    char held_cstr[HELD_TEXT_SIZE];
 };
 
 static void fill_evidence(const struct ipc_delivered *delivered,
@@ -107,6 +110,31 @@ static void fill_evidence(const struct ipc_delivered *delivered,
     *at++ = result->enhanced;
     *at++ = result->reply;
     *at++ = delivered->trail;
+    evidence_out->hold = HOLD_NONE;
+}
+
+/* What holds it, if TLS does: in the evidence, in the figures, and the alarm when it has vanished. */
+static void find_hold(struct keeper *keeper, const struct job *job,
+                      const struct ipc_delivered *delivered, const struct ipc_result *result,
+                      struct evidence *evidence)
+{
+    static const enum stat_number counters[] = {[HOLD_PROOF] = STAT_TLS_HELD_PROOF,
+                                                [HOLD_POLICY] = STAT_TLS_HELD_POLICY,
+                                                [HOLD_RATCHET] = STAT_TLS_HELD_RATCHET};
+    enum hold hold = hold_of(delivered, result,
+                             !job->deliver.ratchet_lifted &&
+                                 (job->deliver.ratcheted ||
+                                  memory_is_ratcheted(keeper, MEMORY_HOST, delivered->mx)));
+
+    evidence->hold = hold;
+    if (hold == HOLD_NONE)
+        return;
+    stats.numbers[counters[hold]]++;
+    if (hold == HOLD_RATCHET)
+        memory_note_lost(keeper, job->deliver.domain);
+    if (hold_write(hold, delivered, slice_head(result->reply, HELD_TEXT_SIZE / 2),
+                   evidence->held_cstr, HELD_TEXT_SIZE))
+        evidence->texts[11] = slice_from_cstr(evidence->held_cstr);
 }
 
 static void tell(struct keeper *keeper, const struct store_recipient *row, enum event_kind kind,
@@ -147,6 +175,30 @@ static void on_failed(struct keeper *keeper, const struct job *job, struct store
         portal_notice_bounced(keeper, job->parent, job->parent_number, job->message.id);
 }
 
+/* Mail that TLS holds is told of earlier than other mail that is late. */
+static bool is_late(const struct settings_delivery *delivery, const struct job *job,
+                    const struct store_recipient *row, enum hold hold, int64_t now_ms)
+{
+    return now_ms - job->accepted_ms >= delivery->delay_notice_ms ||
+           (hold != HOLD_NONE && row->unproved_ms != 0 &&
+            now_ms - row->unproved_ms >= delivery->policy_notice_ms);
+}
+
+static void tell_late(struct keeper *keeper, const struct job *job, struct store_recipient *row)
+{
+    if ((row->flags & RECIPIENT_DELAY_SAID) != 0)
+        return;
+    /* A notice has no sender: it is for who sent what it is about. */
+    if (job->kind == KIND_NOTICE) {
+        row->flags |= RECIPIENT_DELAY_SAID;
+        portal_notice_late(keeper, job->parent, job->parent_number);
+    } else if (results_reports(row, job->has_sender, OWES_DELAY)) {
+        row->flags |= RECIPIENT_DELAY_SAID;
+        row->owes |= OWES_DELAY;
+        row->due_ms = schedule_stamp(keeper, clock_unix_ms());
+    }
+}
+
 static void on_later(struct keeper *keeper, const struct job *job, struct store_recipient *row,
                      struct evidence *evidence, enum event_kind kind)
 {
@@ -162,35 +214,95 @@ static void on_later(struct keeper *keeper, const struct job *job, struct store_
     STAT_ADD(RETRIES, 1);
     row->due_ms = now_ms + retry_delay_ms(row->attempts, delivery->retry_first_ms,
                                           delivery->retry_max_ms, random_u64());
+    if (evidence->hold != HOLD_NONE)
+        row->due_ms = hold_due_ms(
+            evidence->hold, &job->rules, row->unproved_ms,
+            (row->flags & RECIPIENT_DELAY_SAID) == 0 ? delivery->policy_notice_ms : -1, now_ms,
+            row->due_ms);
     tell(keeper, row, kind, evidence, row->due_ms);
-    if (age_ms >= delivery->delay_notice_ms && !is_doubted &&
-        (row->flags & RECIPIENT_DELAY_SAID) == 0 &&
-        results_reports(row, job->has_sender, OWES_DELAY)) {
-        row->flags |= RECIPIENT_DELAY_SAID;
-        row->owes |= OWES_DELAY;
-        row->due_ms = schedule_stamp(keeper, now_ms);
-    }
+    if (!is_doubted && is_late(delivery, job, row, evidence->hold, now_ms))
+        tell_late(keeper, job, row);
     story_move(keeper, &job->message, row, MOVE_LATER);
+}
+
+static struct hold_rules rules_of(const struct job *job, const struct store_recipient *row)
+{
+    struct hold_rules rules = job->rules;
+
+    rules.is_secure = row->method == METHOD_TLS;
+    rules.may_be_clear = row->requirement.cleartext_allowed;
+    return rules;
+}
+
+/*
+ * Put off, perhaps because of TLS: what the domain publishes, or what it did before. Mail for an own domain's next hop
+ * has no other way and goes on waiting.
+ */
+static void on_deferred(struct keeper *keeper, const struct job *job,
+                        struct store_recipient *row, struct evidence *evidence)
+{
+    struct hold_rules rules = rules_of(job, row);
+    enum hold_end end = HOLD_GOES_ON;
+    int64_t now_ms = clock_unix_ms();
+
+    if (evidence->hold != HOLD_NONE) {
+        if (row->unproved_ms == 0)
+            row->unproved_ms = now_ms;
+        if (job->kind != KIND_INBOUND && clock_doubt_ms(keeper) == 0)
+            end = hold_end(evidence->hold, &rules, now_ms - row->unproved_ms);
+    }
+    if (end == HOLD_LIFT && (row->flags & RECIPIENT_RATCHET_LIFTED) == 0) {
+        row->flags |= RECIPIENT_RATCHET_LIFTED;
+        LOG(LOG_WARN, "keeper.ratchet_lifted", log_id("message", row->message),
+            log_text("domain", job->deliver.domain));
+        on_later(keeper, job, row, evidence, EVENT_DEFERRED);
+        if (row->owes == 0 && !state_is_end((enum recipient_state)row->state)) {
+            row->due_ms = schedule_stamp(keeper, now_ms);
+            store_recipient_update(keeper->store, row);
+        }
+        return;
+    }
+    if (end != HOLD_REPLAN) {
+        on_later(keeper, job, row, evidence, EVENT_DEFERRED);
+        return;
+    }
+    tell(keeper, row, EVENT_NOT_PROVED, evidence, 0);
+    if (!rules.is_secure)
+        row->flags |= RECIPIENT_UNMET;
+    store_recipient_update(keeper->store, row);
+    replan_write(keeper, row);
 }
 
 /*
  * The proof was not to be had. A domain that has shown it before gets time to come back; then, or when
- * it never had it, another method is chosen.
+ * it never had it, another method is chosen. REQUIRETLS is not waited for [RFC 8689 §4.2.1].
  */
 static void on_not_proved(struct keeper *keeper, const struct job *job,
                           struct store_recipient *row, struct evidence *evidence,
-                          enum domain_tls before)
+                          const struct ipc_delivered *delivered, enum domain_tls before)
 {
+    bool is_requiretls = row->requirement.requiretls && delivered->row == 1;
     int64_t now_ms = clock_unix_ms();
 
     if (row->unproved_ms == 0)
         row->unproved_ms = now_ms;
-    if (!policy_replan_now(before, now_ms - row->unproved_ms, job->tls_retry_ms)) {
+    if (job->kind == KIND_INBOUND && is_requiretls) {
+        on_failed(keeper, job, row, evidence);
+        return;
+    }
+    if (job->kind == KIND_INBOUND ||
+        (!is_requiretls &&
+         !policy_replan_now(before, now_ms - row->unproved_ms, job->rules.tls_retry_ms))) {
         on_later(keeper, job, row, evidence, EVENT_NOT_PROVED);
         return;
     }
     tell(keeper, row, EVENT_NOT_PROVED, evidence, 0);
-    domain_learn(keeper, job->domain, PROOF_NONE, true, evidence->texts[0], evidence->texts[7]);
+    /* What was missed beyond a proved connection is this account's matter, not every account's. */
+    if (!is_requiretls && delivered->level < PROOF_VERIFIED)
+        domain_learn(keeper, job->domain,
+                     &(struct domain_lesson){.is_lacking = true,
+                                             .mx = evidence->texts[0],
+                                             .detail = evidence->texts[7]});
     store_recipient_update(keeper->store, row);
     replan_write(keeper, row);
 }
@@ -238,6 +350,7 @@ static void apply(struct keeper *keeper, const struct job *job, struct store_rec
                                         : OUTCOME_TEMPORARY;
 
     fill_evidence(delivered, result, &evidence);
+    find_hold(keeper, job, delivered, result, &evidence);
     log_result(&job->deliver, delivered, result, outcome);
     count_result(job, delivered, outcome);
     switch (outcome) {
@@ -246,13 +359,13 @@ static void apply(struct keeper *keeper, const struct job *job, struct store_rec
         break;
     case OUTCOME_TEMPORARY:
     case OUTCOME_COUNT:
-        on_later(keeper, job, row, &evidence, EVENT_DEFERRED);
+        on_deferred(keeper, job, row, &evidence);
         break;
     case OUTCOME_PERMANENT:
         on_failed(keeper, job, row, &evidence);
         break;
     case OUTCOME_NOT_PROVED:
-        on_not_proved(keeper, job, row, &evidence, before);
+        on_not_proved(keeper, job, row, &evidence, delivered, before);
         break;
     }
     results_settle(keeper, row);
@@ -285,16 +398,31 @@ static bool has_delivered(const struct ipc_delivered *delivered)
     return false;
 }
 
+/* Also when a route was taken: that is the way that this domain's mail goes. */
+static void learn(struct keeper *keeper, const struct job *job,
+                  const struct ipc_delivered *delivered)
+{
+    if (has_delivered(delivered) && delivered->level < PROOF_COUNT)
+        domain_learn(
+            keeper, job->domain,
+            &(struct domain_lesson){.level = (enum proof_level)delivered->level,
+                                    .mx_proof = delivered->mx_proof < MX_PROOF_COUNT
+                                                    ? (enum mx_proof)delivered->mx_proof
+                                                    : MX_PROOF_NONE,
+                                    .mx = delivered->mx,
+                                    .detail = delivered->unverified_why});
+    if (delivered->tls.len > 0 && delivered->mx.len > 0)
+        memory_note_tls(keeper, job->deliver.domain, delivered->mx, delivered->small_hello);
+    board_note_use(keeper, job->domain);
+}
+
 static void run_results(struct keeper *keeper, struct task *task, const union ipc_any *message)
 {
     const struct ipc_delivered *delivered = &message->delivered;
     const struct job *job = task->context;
-    enum domain_tls before = domain_tls_state(job->domain, job->proof_needed, clock_unix_ms());
+    enum domain_tls before = domain_tls_state(job->domain, job->need, clock_unix_ms());
 
-    /* Also when a route was taken: that is the way that this domain's mail goes. */
-    if (has_delivered(delivered) && delivered->level < PROOF_COUNT)
-        domain_learn(keeper, job->domain, (enum proof_level)delivered->level, false,
-                     delivered->mx, delivered->unverified_why);
+    learn(keeper, job, delivered);
     for (size_t i = 0; i < job->count; i++) {
         struct store_recipient row = job->rows[i]; /* a copy: this may run again */
         struct ipc_result result = result_of(delivered, row.number);

@@ -272,7 +272,8 @@ static json_t *busiest_of(struct keeper *keeper)
                 (json_int_t)busiest[i]->count, "jobs", (json_int_t)busiest[i]->working,
                 "delivered", (json_int_t)busiest[i]->delivered, "deferred",
                 (json_int_t)busiest[i]->deferred, "tls",
-                domain_tls_name(domain_tls_state(busiest[i], PROOF_VERIFIED, clock_unix_ms())),
+                domain_tls_name(domain_tls_state(
+                    busiest[i], (struct domain_need){PROOF_VERIFIED, false}, clock_unix_ms())),
                 "held", (int)busiest[i]->row.is_held));
     return list;
 }
@@ -307,7 +308,8 @@ void domains_answer(struct control_output *output, const json_t *request)
         struct domain domain = {.row = row};
         json_t *object = json_pack(
             "{s:s,s:s,s:s,s:b}", "domain", row.name_cstr, "tls",
-            domain_tls_name(domain_tls_state(&domain, PROOF_VERIFIED, clock_unix_ms())),
+            domain_tls_name(domain_tls_state(
+                &domain, (struct domain_need){PROOF_VERIFIED, false}, clock_unix_ms())),
             "level", proof_level_name(row.level), "held", (int)row.is_held);
 
         control_set_text(object, "mx", slice_from_cstr(mx_cstr));

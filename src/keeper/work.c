@@ -19,7 +19,8 @@ static enum work work_to_carry(const struct store_recipient *recipient,
         return WORK_CARRY;
     case METHOD_TLS:
         /* Another message has learned meanwhile that this domain does not prove itself. */
-        return facts->domain_tls == DOMAIN_TLS_LACKING && recipient->unproved_ms == 0
+        return facts->domain_tls == DOMAIN_TLS_LACKING && recipient->unproved_ms == 0 &&
+                       !facts->is_inbound
                    ? WORK_REPLAN
                    : WORK_CARRY;
     case METHOD_PORTAL:

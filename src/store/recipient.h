@@ -26,6 +26,10 @@ enum recipient_flag {
     RECIPIENT_DELAY_SAID = 2, /* the delay notice went out */
     RECIPIENT_RELEASED = 4,   /* needs the content no more */
     RECIPIENT_REPLANNED = 8,  /* the proof was lost: TLS is out of the question */
+    RECIPIENT_RATCHET_LIFTED =
+        16, /* its domain has lost its TLS, and that was waited for long enough */
+    RECIPIENT_UNMET =
+        32, /* ordinary mail whose way stayed barred: to the portal; its notice goes past what barred it */
 };
 
 struct store_recipient {
@@ -35,7 +39,7 @@ struct store_recipient {
     enum method method;
     struct tls_requirement requirement;
     unsigned notify, attempts, owes, flags;
-    int64_t unproved_ms; /* when the required proof was first missed; 0 = not */
+    int64_t unproved_ms; /* when TLS was first the reason that it did not leave; 0 = not */
     int64_t due_ms;      /* RECIPIENT_NOT_DUE = nothing to do */
     bool is_held;
     /* Sealed; views that die with the next read of this room. */
