@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "settings/check_inbound.h"
 #include "settings/check_modes.h"
+#include "settings/check_reports.h"
 #include "settings/values.h"
 
 #include <stdio.h>
@@ -324,4 +325,5 @@ void settings_check(struct settings *settings, struct cfg_t *tree,
         check_route(&c, settings_tree_section(tree, "route", i), &settings->routes[i]);
     settings_check_inbound(settings, tree, mistake);
     settings_check_modes(settings, tree, mistake);
+    settings_check_reports(settings, tree, mistake);
 }

@@ -208,6 +208,17 @@ static const struct settings_row sts_rows[] = {
 };
 #undef STRUCT
 
+#define STRUCT settings_tls_reports
+static const struct settings_row tls_reports_rows[] = {
+    {"send",         VALUE_FLAG,     AT(send),              0, "yes", 0, 0,      NULL},
+    {"from",         VALUE_TEXT,     AT(from_cstr),         0, "",    0, 0,      NULL},
+    {"contact",      VALUE_TEXT,     AT(contact_cstr),      0, "",    0, 0,      NULL},
+    {"organisation", VALUE_TEXT,     AT(organisation_cstr), 0, "",    0, 0,      NULL},
+    {"receive",      VALUE_TEXT,     AT(receive_cstr),      0, "",    0, 0,      NULL},
+    {"spread",       VALUE_DURATION, AT(spread_ms),         0, "4h",  0, DAY_MS, NULL},
+};
+#undef STRUCT
+
 #define STRUCT settings_metrics
 static const struct settings_row metrics_rows[] = {
     {"address", VALUE_ADDRESS, AT(address), AT(address_len), "", 0, 0, NULL},
@@ -258,6 +269,7 @@ static const struct settings_section root_inner[] = {
     {"resolver", false, AT(resolver), 0, sizeof(struct settings_resolver), 0, VALUE_TEXT, ROWS(resolver_rows), NULL, 0},
     {"portal", false, AT(portal), 0, sizeof(struct settings_portal), 0, VALUE_TEXT, ROWS(portal_rows), NULL, 0},
     {"sts", false, AT(sts), 0, sizeof(struct settings_sts), 0, VALUE_TEXT, ROWS(sts_rows), NULL, 0},
+    {"tls_reports", false, AT(tls_reports), 0, sizeof(struct settings_tls_reports), 0, VALUE_TEXT, ROWS(tls_reports_rows), NULL, 0},
     {"metrics", false, AT(metrics), 0, sizeof(struct settings_metrics), 0, VALUE_TEXT, ROWS(metrics_rows), NULL, 0},
 };
 
