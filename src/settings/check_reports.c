@@ -36,7 +36,8 @@ void settings_check_reports(const struct settings *settings, struct cfg_t *tree,
     }
     if (receive_cstr[0] != 0 && (!value_is_address(slice_from_cstr(receive_cstr)) ||
                                  own_domain(settings, receive_cstr) == NULL))
-        settings_wrong(mistake, settings_tree_line(section, "receive", mistake),
-                       "receive = \"%s\" is no address of a domain of ours; write tlsrpt@DOMAIN",
-                       receive_cstr);
+        settings_wrong(
+            mistake, settings_tree_line(section, "receive", mistake),
+            "receive = \"%s\" is no address of a domain of ours; write tlsrpt@DOMAIN",
+            receive_cstr);
 }

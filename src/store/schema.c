@@ -79,6 +79,25 @@ static const char *const steps[] = {
     " failing_ms INTEGER NOT NULL, announced TEXT NOT NULL, why TEXT NOT NULL) STRICT;"
     "CREATE INDEX sts_refresh ON sts(refresh_ms);"
     "CREATE INDEX sts_expires ON sts(expires_ms, failing_ms, announced);",
+    /* 5: see tls_report.h. key: of the policy, then of the failure under it, zeros for the policy itself. */
+    "CREATE TABLE tls_count(day INTEGER NOT NULL, domain TEXT NOT NULL, key BLOB NOT NULL,"
+    " policy INTEGER NOT NULL, result INTEGER NOT NULL, sessions INTEGER NOT NULL,"
+    " a TEXT NOT NULL, b TEXT NOT NULL, c TEXT NOT NULL, d TEXT NOT NULL,"
+    " PRIMARY KEY(day, domain, key)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE tls_report(day INTEGER NOT NULL, domain TEXT NOT NULL,"
+    " due_ms INTEGER NOT NULL, since_ms INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+    " asked INTEGER NOT NULL, places TEXT NOT NULL, PRIMARY KEY(day, domain))"
+    " STRICT, WITHOUT ROWID;"
+    "CREATE INDEX tls_report_due ON tls_report(due_ms);"
+    "CREATE TABLE tls_reported(id INTEGER PRIMARY KEY, received_ms INTEGER NOT NULL,"
+    " begin_s INTEGER NOT NULL, end_s INTEGER NOT NULL, is_read INTEGER NOT NULL,"
+    " domain TEXT NOT NULL, organisation TEXT NOT NULL, report_id TEXT NOT NULL,"
+    " signer TEXT NOT NULL, why TEXT NOT NULL) STRICT;"
+    "CREATE INDEX tls_reported_who ON tls_reported(organisation, report_id);"
+    "CREATE TABLE tls_reported_sum(day INTEGER NOT NULL, domain TEXT NOT NULL,"
+    " organisation TEXT NOT NULL, policy INTEGER NOT NULL, result TEXT NOT NULL,"
+    " mx TEXT NOT NULL, sessions INTEGER NOT NULL,"
+    " PRIMARY KEY(day, domain, organisation, policy, result, mx)) STRICT, WITHOUT ROWID;",
 };
 
 const int64_t store__schema_present = (int64_t)COUNT_OF(steps);
