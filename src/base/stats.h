@@ -81,6 +81,10 @@ enum stat_kind {
     ROW(GAUGE, FAILING, "keeper_failing", "", "1 when the last batch could not be written") \
     ROW(GAUGE, DISK_FREE, "disk_free_bytes", "", "Free space where the state folder lies") \
     ROW(GAUGE, DISK_RESERVE, "disk_reserve_bytes", "", "With less than this new mail is put off") \
+    ROW(COUNTER, TLS_REPORTS_SENT, "tls_reports_sent_total", "", "Reports about TLS sent to other domains") \
+    ROW(COUNTER, TLS_REPORTS_DROPPED, "tls_reports_dropped_total", "", "… refused, or given up after a day") \
+    ROW(COUNTER, TLS_REPORTS_READ, "tls_reports_received_total", "", "Reports about TLS with our domains that came and were read") \
+    ROW(COUNTER, TLS_REPORTS_UNREAD, "tls_reports_unreadable_total", "", "… that could not be read, or do not count") \
     /* courier */ \
     ROW(COUNTER, COURIER_JOBS, "courier_jobs_total", "", "Messages taken to hosts: one for the recipients of a domain") \
     ROW(COUNTER, COURIER_CONNECTIONS, "courier_connections_total", "", "Connections opened to hosts") \

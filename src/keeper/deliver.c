@@ -416,6 +416,13 @@ static bool same_requirement(const struct tls_requirement *a, const struct tls_r
            a->cleartext_after_ms == b->cleartext_after_ms;
 }
 
+int64_t deliver_expire_ms(const struct keeper *keeper, uint64_t kind)
+{
+    int64_t usual_ms = keeper->settings->delivery.expire_ms;
+
+    return kind == KIND_TLS_REPORT && usual_ms > TLS_REPORT_TRY_MS ? TLS_REPORT_TRY_MS : usual_ms;
+}
+
 /* Add a recipient to the job; false when it needs another one. */
 static bool join_job(struct job *job, const struct store_recipient *row)
 {
@@ -482,7 +489,7 @@ void deliver_work(struct keeper *keeper, struct domain *domain, struct item **it
     job = make_job(keeper, domain, &message);
     sender = job->sender;
     facts.accepted_ms = message.accepted_ms;
-    facts.give_up_ms = keeper->settings->delivery.expire_ms;
+    facts.give_up_ms = deliver_expire_ms(keeper, message.kind);
     facts.is_domain_held = domain->row.is_held;
     facts.domain_tls = domain_tls_state(domain, job->need, facts.now_ms);
     facts.is_inbound = message.kind == KIND_INBOUND;

@@ -111,6 +111,8 @@ void job_free(struct keeper *keeper, struct job **job);
 void deliver_job_ended(struct keeper *keeper, struct job *job);
 /* How many jobs a domain with this window may have at once after this answer. Pure. */
 size_t deliver_window_after(size_t window, const struct ipc_delivered *delivered);
+/* The age at which a message of this kind is given up. */
+int64_t deliver_expire_ms(const struct keeper *keeper, uint64_t kind);
 void deliver_peer_lost(struct keeper *keeper, uint64_t peer);
 
 #endif

@@ -21,6 +21,8 @@
 #include "keeper/retractions.h"
 #include "keeper/schedule.h"
 #include "keeper/sessions.h"
+#include "keeper/tls_counts.h"
+#include "keeper/tls_reports.h"
 #include "policy/domain_list.h"
 #include "spool/keyring.h"
 #include "spool/checker.h"
@@ -53,6 +55,8 @@ struct keeper {
     struct sessions sessions;
     struct auth auth;
     struct overview overview;
+    struct tls_counts tls_counts;
+    struct tls_reports tls_reports;
     struct backup backup;
     struct retractions retractions;
     struct restored restored;

@@ -88,6 +88,8 @@ static void open_rooms(struct keeper *keeper)
     board_init(keeper);
     backup_init(keeper);
     retractions_init(keeper);
+    tls_counts_init(keeper);
+    tls_reports_init(keeper);
     keeper->housekeeping = loop_timer_new(keeper->loop, keeper_housekeeping, keeper);
     keeper->drain_timer = loop_timer_new(keeper->loop, on_drain_timer, keeper);
     loop_timer_set(keeper->housekeeping, 1000);
@@ -153,6 +155,7 @@ static void on_drain_timer(void *context)
         loop_timer_set(keeper->drain_timer, DRAIN_CHECK_MS);
         return;
     }
+    tls_counts_write(keeper);
     inbox_flush(keeper);
     keeper->on_drained(keeper->drained_context);
 }
@@ -174,8 +177,10 @@ void keeper_close(struct keeper **keeper)
 
     if (gone == NULL)
         return;
-    if (gone->ring != NULL)
+    if (gone->ring != NULL) {
+        tls_counts_write(gone);
         inbox_flush(gone);
+    }
     backup_deinit(gone);
     retractions_deinit(gone);
     peers_deinit(&gone->peers);
@@ -191,6 +196,8 @@ void keeper_close(struct keeper **keeper)
     auth_deinit(&gone->auth);
     queue_changes_deinit(&gone->queue_changes);
     control_deinit(gone);
+    tls_reports_deinit(gone);
+    tls_counts_deinit(gone);
     loop_timer_free(&gone->housekeeping);
     loop_timer_free(&gone->drain_timer);
     spool_writer_close(&gone->queue_writer);

@@ -117,6 +117,16 @@ static void mode_facts(struct keeper *keeper, const struct settings_account *acc
     facts->mode = policy_mode(&named, &facts->mode_source);
 }
 
+/* Reports about TLS arrive where TLS is broken, whatever is published or set: nothing in them is secret. [RFC 8460 §3] */
+static void report_verdict(struct verdict *verdict_out)
+{
+    *verdict_out = (struct verdict){
+        .method = METHOD_REGULAR,
+        .requirement = {.cleartext_allowed = true, .tls_not_required = true},
+        .rule_cstr = "tls-report",
+        .reasons_cstr = "A report about TLS: it must arrive where TLS is broken."};
+}
+
 void plan_ask(struct keeper *keeper, const struct plan_question *question,
               struct verdict *verdict_out)
 {
@@ -153,6 +163,8 @@ void plan_ask(struct keeper *keeper, const struct plan_question *question,
             question->domain, (struct domain_need){facts.proof_needed, facts.mx_proved},
             clock_unix_ms());
     policy_plan(&facts, verdict_out);
+    if (question->kind == KIND_TLS_REPORT)
+        report_verdict(verdict_out);
 }
 
 void plan_count(enum method method)

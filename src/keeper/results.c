@@ -206,7 +206,7 @@ static void on_later(struct keeper *keeper, const struct job *job, struct store_
     int64_t now_ms = clock_unix_ms(), age_ms = now_ms - job->accepted_ms;
     bool is_doubted = clock_doubt_ms(keeper) > 0;
 
-    if (age_ms >= delivery->expire_ms && !is_doubted) {
+    if (age_ms >= deliver_expire_ms(keeper, job->kind) && !is_doubted) {
         on_failed(keeper, job, row, evidence);
         return;
     }
@@ -453,6 +453,7 @@ void results_take(struct keeper *keeper, struct peer *peer, enum ipc_type type,
     job->domain->window = deliver_window_after(job->domain->window, &message->delivered);
     silence_note(job->domain, &message->delivered, loop_now_ms(),
                  keeper->settings->delivery.retry_first_ms);
+    tls_counts_take(keeper, job, &message->delivered);
     inbox_put_own(keeper, &kind_results, type, message, job, 0, 0, 0);
     schedule_wake(keeper);
 }

@@ -66,7 +66,7 @@ static struct slice signing_domain(struct keeper *keeper, const struct store_mes
 
     if (message->kind == KIND_INBOUND)
         return slice_of("", 0);
-    if (message->kind != KIND_SUBMITTED && account != NULL &&
+    if (message->kind != KIND_SUBMITTED && message->kind != KIND_TLS_REPORT && account != NULL &&
         mailbox_domain(account->notice_from_cstr).len > 0)
         domain = mailbox_domain(account->notice_from_cstr);
     own = settings_domain_find(keeper->settings, domain);

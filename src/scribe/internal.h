@@ -78,6 +78,8 @@ void scribe__sign(struct scribe *scribe, const struct ipc_sign *question);
 void scribe__make_portal_copy(struct scribe *scribe,
                               const struct ipc_make_portal_copy *question);
 void scribe__make_mail(struct scribe *scribe, const struct ipc_make_mail *question);
+void scribe__make_tls_report(struct scribe *scribe, const struct ipc_make_tls_report *question);
+void scribe__read_tls_report(struct scribe *scribe, const struct ipc_read_tls_report *question);
 void scribe__password_verify(struct scribe *scribe, const struct ipc_password_verify *question);
 void scribe__hash_answer(struct scribe *scribe, const struct ipc_hash_answer *question);
 /* Too many wait: the answer is "not now". */

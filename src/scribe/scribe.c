@@ -134,6 +134,11 @@ static void count(enum ipc_type type, const void *message)
     } else if (type == IPC_MAIL_MADE) {
         done = ((const struct ipc_mail_made *)message)->ok;
         STAT_ADD(SCRIBE_MAILS, done ? 1 : 0);
+    } else if (type == IPC_TLS_REPORT_MADE) {
+        done = ((const struct ipc_tls_report_made *)message)->ok;
+        STAT_ADD(SCRIBE_MAILS, done ? 1 : 0);
+    } else if (type == IPC_TLS_REPORT_READ) {
+        done = ((const struct ipc_tls_report_read *)message)->ok;
     } else {
         STAT_ADD(SCRIBE_PROOFS, 1);
     }
@@ -154,12 +159,16 @@ static void answer_held(struct scribe *scribe, enum ipc_type type, const union i
 {
     struct ipc_portal_copy_made no_copy = {.ask = message->portal_copy_made.ask};
     struct ipc_mail_made no_mail = {.ask = message->mail_made.ask};
+    struct ipc_tls_report_made no_report = {.ask = message->tls_report_made.ask};
 
     if (lost == NULL) {
         scribe__answer(scribe, type, message);
     } else if (type == IPC_PORTAL_COPY_MADE) {
         no_copy.text = slice_from_cstr(lost->text_cstr);
         scribe__answer(scribe, type, &no_copy);
+    } else if (type == IPC_TLS_REPORT_MADE) {
+        no_report.text = slice_from_cstr(lost->text_cstr);
+        scribe__answer(scribe, type, &no_report);
     } else {
         no_mail.text = slice_from_cstr(lost->text_cstr);
         scribe__answer(scribe, type, &no_mail);
@@ -255,6 +264,8 @@ static void do_first(struct scribe *scribe, struct slow_queue *queue)
         scribe__hash_answer(scribe, &message.hash_answer);
     else if (type == IPC_SIGN)
         scribe__sign(scribe, &message.sign);
+    else if (type == IPC_READ_TLS_REPORT)
+        scribe__read_tls_report(scribe, &message.read_tls_report);
     else
         scribe__make_portal_copy(scribe, &message.make_portal_copy);
     measure(began_us);
@@ -342,6 +353,14 @@ static void on_sign(struct scribe *scribe, const union ipc_any *message)
         scribe__sign(scribe, &message->sign);
 }
 
+static void on_read_report(struct scribe *scribe, const union ipc_any *message)
+{
+    if (must_wait(scribe, message->read_tls_report.content.plain_bytes))
+        put_off(&scribe->large, IPC_READ_TLS_REPORT, message);
+    else
+        scribe__read_tls_report(scribe, &message->read_tls_report);
+}
+
 static void on_copy(struct scribe *scribe, const union ipc_any *message)
 {
     if (message->make_portal_copy.proof == READER_PROOF_ANSWER)
@@ -361,6 +380,10 @@ void scribe_on_message(struct scribe *scribe, enum ipc_type type, const union ip
         on_sign(scribe, message);
     else if (type == IPC_MAKE_MAIL)
         scribe__make_mail(scribe, &message->make_mail);
+    else if (type == IPC_MAKE_TLS_REPORT)
+        scribe__make_tls_report(scribe, &message->make_tls_report);
+    else if (type == IPC_READ_TLS_REPORT)
+        on_read_report(scribe, message);
     else if (type == IPC_PASSWORD_VERIFY || type == IPC_HASH_ANSWER)
         on_people(scribe, type, message);
     else if (type == IPC_MAKE_PORTAL_COPY)
