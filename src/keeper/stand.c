@@ -74,6 +74,8 @@ static void on_deliver(struct stand *stand, const struct ipc_deliver *deliver)
         stand->delivered++;
     }
     answer.results = buffer_view(&list);
+    if (stand->tells_tls)
+        answer.tls_results = buffer_view(&stand->tls_results);
     must(ipc_send(stand->courier, IPC_DELIVERED, &answer));
     buffer_deinit(&list);
 }
@@ -141,6 +143,24 @@ static void on_make_mail(struct stand *stand, const struct ipc_make_mail *wish)
     must(ipc_send(stand->scribe, IPC_MAIL_MADE, &made));
 }
 
+static void on_make_report(struct stand *stand, const struct ipc_make_tls_report *wish)
+{
+    struct ipc_tls_report_made made = {.ask = wish->ask, .ok = true};
+
+    stand->reports_made++;
+    must(slice_to_cstr(wish->to, stand->report_to_cstr, sizeof stand->report_to_cstr));
+    must(slice_to_cstr(wish->report_id, stand->report_id_cstr, sizeof stand->report_id_cstr));
+    buffer_clear(&stand->report_lines);
+    must(buffer_append(&stand->report_lines, wish->lines));
+    if (wish->to.len > 0) {
+        made.header_id = S("report@rep.test");
+        made.content = stand_content(stand, SPOOL_QUEUE, S("a report"));
+    } else {
+        made.gzip = S("a compressed report");
+    }
+    must(ipc_send(stand->scribe, IPC_TLS_REPORT_MADE, &made));
+}
+
 static void on_scribe(void *context, struct ipc_channel *channel, enum ipc_type type,
                       const union ipc_any *message)
 {
@@ -153,6 +173,21 @@ static void on_scribe(void *context, struct ipc_channel *channel, enum ipc_type 
         on_make_copy(stand, &message->make_portal_copy);
     if (type == IPC_MAKE_MAIL)
         on_make_mail(stand, &message->make_mail);
+    if (type == IPC_MAKE_TLS_REPORT)
+        on_make_report(stand, &message->make_tls_report);
+    if (type == IPC_READ_TLS_REPORT) {
+        struct ipc_tls_report_read read = stand->reported;
+
+        read.ask = message->read_tls_report.ask;
+        stand->reports_read++;
+        must(ipc_send(stand->scribe, IPC_TLS_REPORT_READ, &read));
+    }
+    if (type == IPC_SIGN) {
+        struct ipc_signature signature = {
+            .ask = message->sign.ask, .ok = true, .prefix = S("DKIM-Signature: x\r\n")};
+
+        must(ipc_send(stand->scribe, IPC_SIGNATURE, &signature));
+    }
     if (type == IPC_PASSWORD_VERIFY) {
         struct ipc_password_verified verified = {
             .ask = message->password_verify.ask,
@@ -240,6 +275,22 @@ static void on_scout(void *context, struct ipc_channel *channel, enum ipc_type t
     struct ipc_sts_found found = stand->sts;
 
     (void)channel;
+    if (type == IPC_RUA_FIND) {
+        struct ipc_rua_found rua = stand->rua;
+
+        rua.ask = message->rua_find.ask;
+        stand->rua_asked++;
+        must(ipc_send(stand->scout, IPC_RUA_FOUND, &rua));
+    }
+    if (type == IPC_REPORT_POST) {
+        struct ipc_report_posted posted = stand->posted;
+
+        posted.ask = message->report_post.ask;
+        stand->posts++;
+        must(slice_to_cstr(message->report_post.url, stand->posted_cstr,
+                           sizeof stand->posted_cstr));
+        must(ipc_send(stand->scout, IPC_REPORT_POSTED, &posted));
+    }
     if (type != IPC_STS_FIND)
         return;
     stand->sts_asks++;
@@ -329,6 +380,8 @@ void stand_open(struct stand *stand, const char *more_cstr)
 
     memset(stand, 0, sizeof *stand);
     buffer_init(&stand->json, 64 << 20);
+    buffer_init(&stand->tls_results, 1 << 20);
+    buffer_init(&stand->report_lines, 1 << 20);
     kit_make_folder(stand->folder_cstr);
     len = (size_t)snprintf(text_cstr, sizeof text_cstr, settings_cstr, stand->folder_cstr,
                            stand->folder_cstr);
@@ -378,6 +431,8 @@ void stand_close(struct stand *stand)
     settings_unref(&stand->settings);
     loop_free(&stand->loop);
     buffer_deinit(&stand->json);
+    buffer_deinit(&stand->tls_results);
+    buffer_deinit(&stand->report_lines);
     kit_remove_folder(stand->folder_cstr);
 }
 

@@ -60,6 +60,19 @@ struct stand {
     unsigned views, openings, dones, auths, verifications;
     bool scribe_is_dead;
     bool holds_copies; /* the scribe is asked for copies and makes none */
+    /* What the courier says of TLS when tells_tls: items ipc_tls_result. */
+    bool tells_tls;
+    struct buffer tls_results;
+    /* What the scout says about reports: where they are wanted; what becomes of a POST. */
+    struct ipc_rua_found rua;
+    struct ipc_report_posted posted;
+    uint64_t rua_asked, posts;
+    char posted_cstr[600];
+    /* Reports that the scribe was asked to write, the last one's; and what it says of one that came. */
+    uint64_t reports_made, reports_read;
+    char report_to_cstr[256], report_id_cstr[400];
+    struct buffer report_lines;
+    struct ipc_tls_report_read reported;
     struct buffer json;
     bool json_is_whole;
 };

@@ -4,10 +4,13 @@
 #include "base/log.h"
 #include "crypto/digest.h"
 #include "keeper/internal.h"
+#include "store/sts.h"
 #include "store/tls_report.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { POLICY_TEXT_MAX = 4096 };
 
 /* What tells one row from another, in this order in tls_seen.bytes. */
 enum text {
@@ -263,11 +266,15 @@ static struct slice policy_text(struct keeper *keeper, const struct tls_seen *se
                                 struct buffer *out)
 {
     struct slice mx = seen_text(seen, TEXT_POLICY_MX);
+    struct store_sts row;
 
-    (void)keeper;
     buffer_clear(out);
     if (seen->policy != REPORT_STS)
         return seen_text(seen, TEXT_POLICY);
+    if (store_sts_get(keeper->store, seen->domain_id, &row, out) &&
+        slice_equal(slice_from_cstr(row.id_cstr), seen_text(seen, TEXT_POLICY)))
+        return slice_head(row.text, POLICY_TEXT_MAX);
+    buffer_clear(out);
     if (mx.len == 0 || !buffer_append(out, S("version: STSv1\n")))
         return S("");
     while (mx.len > 0)
@@ -352,7 +359,7 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *u
     if (!counts->has_rows)
         counts->rows = store_tls_count_all(keeper->store);
     counts->has_rows = true;
-    buffer_init(&text, 8192);
+    buffer_init(&text, STORE_STS_TEXTS_MAX_BYTES);
     while ((seen = map_next(&counts->pending, &position, &hash)) != NULL) {
         uint64_t policy_key = put_policy(keeper, seen, &text);
 

@@ -8,11 +8,13 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "role/role.h"
+#include "scout/report.h"
 #include "scout/sts.h"
 
 /* The kinds of questions, one room each. */
 static const struct scout_kind *const kinds[] = {
     &scout_sts,
+    &scout_rua,
     NULL,
 };
 
