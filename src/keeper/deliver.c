@@ -420,7 +420,8 @@ int64_t deliver_expire_ms(const struct keeper *keeper, uint64_t kind)
 {
     int64_t usual_ms = keeper->settings->delivery.expire_ms;
 
-    return kind == KIND_TLS_REPORT && usual_ms > TLS_REPORT_TRY_MS ? TLS_REPORT_TRY_MS : usual_ms;
+    return kind == KIND_TLS_REPORT && usual_ms > TLS_REPORT_TRY_MS ? TLS_REPORT_TRY_MS
+                                                                   : usual_ms;
 }
 
 /* Add a recipient to the job; false when it needs another one. */

@@ -66,8 +66,8 @@ static struct slice signing_domain(struct keeper *keeper, const struct store_mes
 
     if (message->kind == KIND_INBOUND)
         return slice_of("", 0);
-    if (message->kind != KIND_SUBMITTED && message->kind != KIND_TLS_REPORT && account != NULL &&
-        mailbox_domain(account->notice_from_cstr).len > 0)
+    if (message->kind != KIND_SUBMITTED && message->kind != KIND_TLS_REPORT &&
+        account != NULL && mailbox_domain(account->notice_from_cstr).len > 0)
         domain = mailbox_domain(account->notice_from_cstr);
     own = settings_domain_find(keeper->settings, domain);
     return own != NULL && own->dkim_key_count > 0 ? slice_from_cstr(own->name_cstr)

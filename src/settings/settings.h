@@ -252,12 +252,14 @@ struct settings_sts {
 
 /* Reports about TLS with others, daily, both ways [RFC 8460]. */
 struct settings_tls_reports {
-    bool send;              /* default true, but nothing is sent before `from` is set */
-    const char *from_cstr;  /* address of an own domain with DKIM keys; "" = none are sent */
-    const char *contact_cstr;      /* default: from */
+    bool send;                /* default true, but nothing is sent before `from` is set */
+    const char *from_cstr;    /* address of an own domain with DKIM keys; "" = none are sent */
+    const char *contact_cstr; /* default: from */
     const char *organisation_cstr; /* default: that of the account of from's domain */
-    const char *receive_cstr; /* address of an own domain that takes others' reports; "" = none */
-    int64_t spread_ms; /* they leave spread over so long a time after midnight UTC; default 4 h */
+    const char
+        *receive_cstr; /* address of an own domain that takes others' reports; "" = none */
+    int64_t
+        spread_ms; /* they leave spread over so long a time after midnight UTC; default 4 h */
 };
 
 /* For monitoring, plain HTTP: /metrics, /health, /ready. */
