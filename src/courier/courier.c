@@ -74,7 +74,7 @@ static void log_outcome(const struct delivery *delivery)
 {
     const struct delivery_recipient *first = &delivery->recipients[0];
 
-    if (first->outcome == OUTCOME_DELIVERED)
+    if (delivery->is_probe || first->outcome == OUTCOME_DELIVERED)
         return;
     LOG(LOG_DEBUG, "courier.not_delivered", log_id("message", delivery->message),
         log_cstr("domain", delivery->domain_cstr), log_u64("outcome", first->outcome),

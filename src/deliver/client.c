@@ -71,9 +71,9 @@ struct deliver_client *deliver_client_open(const struct deliver_client_options *
     client->context = context;
     client->at = &client_connect;
     smtp_reply_reader_init(&client->replies);
-    client->connection =
-        connection_connect(options->loop, (const struct sockaddr *)&client->options.address,
-                           options->address_len, limits, &connection_handlers, client, err);
+    client->connection = connection_connect_from(
+        options->loop, options->source, (const struct sockaddr *)&client->options.address,
+        options->address_len, limits, &connection_handlers, client, err);
     if (client->connection == NULL) {
         destroy(client);
         return NULL;
@@ -299,8 +299,12 @@ static void on_connected(void *context)
 {
     struct deliver_client *client = context;
 
+    client_enter(client);
     client->at = &client_greeting;
+    if (client->options.is_tls_first)
+        client_start_tls(client);
     client_watch_clock(client);
+    client_leave(client);
 }
 
 static void on_tls(void *context)
@@ -310,8 +314,13 @@ static void on_tls(void *context)
     /* What was said before TLS is forgotten, the capabilities too [RFC 3207 §4.2]. */
     take_evidence(client);
     memset(&client->ehlo, 0, sizeof client->ehlo);
-    client->at = &client_hello;
-    client_say_hello(client);
+    if (client->options.is_tls_first) {
+        client->saw_starttls = true; /* for the decision table the two are one */
+        client->at = &client_greeting;
+    } else {
+        client->at = &client_hello;
+        client_say_hello(client);
+    }
     client_watch_clock(client);
 }
 

@@ -23,6 +23,7 @@ struct deliver_client;
 enum client_failure {
     CLIENT_IDLE_END,    /* a kept connection ended while nothing was going on: all is well */
     CLIENT_UNREACHABLE, /* no connection, or the host would not talk: try its next address */
+    CLIENT_NO_LOGIN,    /* the host does not take our login, or offers no way to it */
     CLIENT_NO_TLS,      /* STARTTLS refused, handshake failed, or bytes injected before it */
     CLIENT_LOST,        /* broke off after it was ready */
 };
@@ -54,7 +55,10 @@ struct deliver_client_options {
         *host_cstr; /* MX name or route host: reference identifier; "[192.0.2.1]" = literal */
     struct sockaddr_storage address; /* port set */
     socklen_t address_len;
+    struct connection_source source; /* borrowed while opening */
     const char *helo_cstr;
+    bool is_tls_first;           /* the handshake comes before the greeting */
+    struct slice user, password; /* borrowed as long as the client lives; empty = no login */
     int64_t connect_timeout_ms, command_timeout_ms, idle_ms;
     struct tls_context *tls; /* borrowed while opening; NULL = never say STARTTLS */
     bool is_enforced;        /* that context refuses what does not verify */
@@ -73,7 +77,7 @@ struct deliver_client_options {
 /* The scratch buffer's ceiling: two chunks with every dot doubled. */
 enum { CLIENT_SCRATCH_BYTES = 2 * SPOOL_CHUNK_BYTES + 4096 };
 
-/* NULL with ERR_TEMP when connecting fails at once. */
+/* NULL when connecting fails at once: ERR_TEMP, or ERR_PERM when it is our own address that cannot be used. */
 struct deliver_client *deliver_client_open(const struct deliver_client_options *options,
                                            const struct deliver_client_handlers *handlers,
                                            void *context, struct err *err);

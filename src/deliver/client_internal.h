@@ -53,8 +53,9 @@ struct deliver_client {
     bool saw_starttls;
     bool may_be_the_hello; /* TLS failed, and a smaller ClientHello may help */
     bool needs_rset;
-    bool is_over;    /* on_failed was or is being called */
-    bool is_leaving; /* the server said 421: over after this reply */
+    unsigned login_step; /* of AUTH LOGIN: what the next 334 asks for */
+    bool is_over;        /* on_failed was or is being called */
+    bool is_leaving;     /* the server said 421: over after this reply */
     bool is_freed;
     unsigned depth; /* of our own calls, so that a handler may free us */
     unsigned messages;
@@ -64,7 +65,7 @@ struct deliver_client {
 };
 
 extern const struct client_state client_connect, client_greeting, client_hello, client_starttls,
-    client_handshake, client_ready;
+    client_handshake, client_login, client_ready;
 extern const struct client_state client_rset, client_mail, client_rcpt, client_data,
     client_content, client_end, client_void;
 
@@ -84,6 +85,10 @@ void client_watch_clock(struct deliver_client *client);
 /* Fill err from a reply that means failure: its code, enhanced status and first words. */
 void client_blame_reply(struct err *err, enum err_class class, const char *stage_cstr,
                         const struct smtp_reply *reply);
+
+/* login.c */
+/* The host has answered EHLO under TLS, and we have a login for it: client_become_ready or client_fail follow. */
+void client_log_in(struct deliver_client *client);
 
 /* transaction.c */
 void client_write_commands(struct deliver_client *client, struct transaction *transaction);

@@ -29,6 +29,7 @@ struct deliverer {
     struct pool *pool;
     struct contexts *contexts;
     struct spool_shelf *shelf;
+    struct deliver_routes routes;
     struct loop_timer *tidy_timer;
     struct list all;      /* every delivery inside, wherever it waits */
     struct list finished; /* to be handed out in the next turn */
@@ -42,6 +43,8 @@ static void on_known(void *context, struct list_link *waiter, struct directory_e
 static void on_return(void *context, struct delivery *delivery,
                       const struct pool_return *returned);
 static void on_finish_turn(void *context);
+static void no_way(struct deliverer *deliverer, struct delivery *delivery,
+                   enum route_failure failure, const struct err *err);
 static void on_tidy(void *context);
 
 /* ---- life ---- */
@@ -93,7 +96,6 @@ static void make_pool(struct deliverer *deliverer)
     const struct settings_delivery *from = &settings->delivery;
     struct pool_options options = {
         .loop = deliverer->loop,
-        .helo_cstr = from->helo_cstr[0] != '\0' ? from->helo_cstr : settings->hostname_cstr,
         .connect_timeout_ms = from->connect_timeout_ms,
         .command_timeout_ms = from->command_timeout_ms,
         .idle_ms = from->idle_ms,
@@ -115,6 +117,7 @@ bool deliverer_new(struct loop *loop, struct settings *settings, int spool_dir_f
     must(deliverer != NULL);
     deliverer->loop = loop;
     deliverer->settings = settings_ref(settings);
+    deliver_routes_init(&deliverer->routes, settings);
     deliverer->shelf = spool_shelf_new(spool_dir_fd);
     deliverer->tidy_timer = loop_timer_new(loop, on_tidy, deliverer);
     deliverer->on_finished = handlers->on_finished;
@@ -152,6 +155,7 @@ void deliverer_free(struct deliverer **deliverer_pointer)
     loop_timer_free(&deliverer->tidy_timer);
     loop_timer_free(&deliverer->finish_timer);
     contexts_free(&deliverer->contexts);
+    deliver_routes_deinit(&deliverer->routes);
     settings_unref(&deliverer->settings);
     free(deliverer);
     *deliverer_pointer = NULL;
@@ -354,8 +358,12 @@ static void conclude(struct deliverer *deliverer, struct delivery *delivery)
     struct delivery_walk *at = &delivery->walk;
     const char *why_cstr = at->last_why_cstr;
 
-    at->is_unreached = !at->was_reached;
-    if (at->was_not_proved && !at->was_proved)
+    at->is_unreached =
+        !at->was_reached && !at->had_no_source && !deliver_route_is_smart(delivery->route);
+    delivery->route_failure = deliver_route_failure(delivery);
+    if (delivery->route_failure != ROUTE_WORKS)
+        settle(deliverer, delivery, OUTCOME_TEMPORARY, "4.4.1", why_cstr);
+    else if (at->was_not_proved && !at->was_proved)
         settle(deliverer, delivery, OUTCOME_NOT_PROVED,
                delivery->requirement.requiretls ? "5.7.30" : "5.7.10", why_cstr);
     else if (!at->had_address && !at->dns_failed)
@@ -405,22 +413,13 @@ static enum progress find_candidate(struct deliverer *deliverer, struct delivery
     while (!is_enough(delivery)) {
         enum progress got = find_address(deliverer, delivery, address_out);
 
-        if (got != PROGRESS_DONE || !is_skipped(delivery))
+        if (got != PROGRESS_DONE ||
+            (!is_skipped(delivery) &&
+             !deliver_route_lacks_source(delivery, present_host(delivery), address_out)))
             return got;
         next_address(delivery);
     }
     return PROGRESS_FAIL;
-}
-
-/* Evidence begins anew at each candidate: nothing seen at another host may stay in it. */
-static void begin_evidence(struct delivery *delivery, const struct sockaddr_storage *to)
-{
-    struct delivery_evidence *evidence = &delivery->evidence;
-
-    memset(evidence, 0, sizeof *evidence);
-    snprintf(evidence->mx_cstr, sizeof evidence->mx_cstr, "%s", present_host(delivery));
-    address_write((const struct sockaddr *)to, evidence->address_cstr,
-                  sizeof evidence->address_cstr);
 }
 
 /* The table says no before a connection is made: all addresses of the host are behind us. */
@@ -459,7 +458,7 @@ static void walk(struct deliverer *deliverer, struct delivery *delivery)
         if (got == PROGRESS_DONE) {
             delivery->walk.had_address = true;
             to_len = literal_socket_address(&address, port_of(deliverer, delivery), &to);
-            begin_evidence(delivery, &to);
+            trail_begin(delivery, present_host(delivery), &to);
             ruling_begin(delivery, present_host(delivery), fixed_host(delivery) != NULL);
             if (!delivery->walk.policy.demand.is_skipped)
                 break;
@@ -479,11 +478,20 @@ static void walk(struct deliverer *deliverer, struct delivery *delivery)
 
 void deliverer_submit(struct deliverer *deliverer, struct delivery *delivery)
 {
+    enum route_failure failure;
+    struct err err = {0};
+
     list_push_back(&deliverer->all, &delivery->all);
     deliverer->count++;
     if (!loop_timer_is_set(deliverer->tidy_timer))
         loop_timer_set(deliverer->tidy_timer, TIDY_MS);
-    walk(deliverer, delivery);
+    failure = deliver_route_take(&deliverer->routes, delivery, &err);
+    if (failure != ROUTE_WORKS)
+        no_way(deliverer, delivery, failure, &err);
+    else if (delivery->is_probe && delivery->host_cstr[0] == '\0')
+        finish(deliverer, delivery);
+    else
+        walk(deliverer, delivery);
 }
 
 static void on_known(void *context, struct list_link *waiter, struct directory_entry *entry)
@@ -541,11 +549,25 @@ static void go_on(struct deliverer *deliverer, struct delivery *delivery)
     walk(deliverer, delivery);
 }
 
+/* It is our own way out that fails: no other host would help. */
+static void no_way(struct deliverer *deliverer, struct delivery *delivery,
+                   enum route_failure failure, const struct err *err)
+{
+    delivery_trail(delivery, delivery->route->name_cstr, "", err->text_cstr);
+    delivery->route_failure = failure;
+    settle(deliverer, delivery, OUTCOME_TEMPORARY, "4.4.1", err->text_cstr);
+}
+
 static void on_return(void *context, struct delivery *delivery,
                       const struct pool_return *returned)
 {
     struct deliverer *deliverer = context;
 
+    if (returned->result == POOL_NO_WAY && delivery->walk.sessions == 0) {
+        no_way(deliverer, delivery, returned->is_login ? ROUTE_NO_LOGIN : ROUTE_NO_SOURCE,
+               &returned->err);
+        return;
+    }
     if (returned->result != POOL_UNREACHABLE)
         delivery->walk.was_reached = true;
     switch (returned->result) {
@@ -559,10 +581,13 @@ static void on_return(void *context, struct delivery *delivery,
         delivery->walk.was_proved = true;
         delivery->walk.sessions++;
         break;
+    case POOL_NO_WAY:
     case POOL_UNREACHABLE:
+        delivery->walk.route_failure = ROUTE_NOT_REACHED;
         trail_say(delivery, returned->err.text_cstr);
         break;
     case POOL_TLS:
+        delivery->walk.route_failure = ROUTE_NO_TLS;
         note_tls(delivery, returned);
         break;
     case POOL_REFUSED:

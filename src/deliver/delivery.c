@@ -34,7 +34,7 @@ static bool count_recipients(struct slice items, size_t *count_out)
     for (; got == PROGRESS_DONE; got = ipc_list_next(&items, IPC_RECIPIENT, &item))
         if (++*count_out > RECIPIENTS_MAX)
             return false;
-    return got == PROGRESS_WAIT && *count_out > 0;
+    return got == PROGRESS_WAIT;
 }
 
 static void take_recipients(struct delivery *delivery, struct slice items)
@@ -83,7 +83,7 @@ bool delivery_new(const struct ipc_deliver *message, struct delivery **delivery_
     size_t count;
 
     *delivery_out = NULL;
-    if (!count_recipients(message->recipients, &count))
+    if (!count_recipients(message->recipients, &count) || (count == 0) != message->probe)
         return FAIL(err, ERR_PEER, "the job's recipients cannot be read");
     delivery = calloc(1, sizeof *delivery);
     must(delivery != NULL);
@@ -92,11 +92,13 @@ bool delivery_new(const struct ipc_deliver *message, struct delivery **delivery_
     delivery->recipient_count = count;
     if (!slice_to_cstr(message->domain, delivery->domain_cstr, sizeof delivery->domain_cstr) ||
         !slice_to_cstr(message->host, delivery->host_cstr, sizeof delivery->host_cstr) ||
+        !slice_to_cstr(message->route, delivery->route_cstr, sizeof delivery->route_cstr) ||
         message->port > UINT16_MAX) {
         delivery_free(&delivery);
         return FAIL(err, ERR_PEER, "the job's destination cannot be read");
     }
     delivery->port = (uint16_t)message->port;
+    delivery->is_probe = message->probe;
     take_envelope(delivery, message);
     take_recipients(delivery, message->recipients);
     *delivery_out = delivery;
@@ -228,6 +230,7 @@ bool delivery_report(const struct delivery *delivery, struct buffer *results,
         .unreached = delivery->walk.is_unreached,
         .trail = buffer_view(&delivery->trail),
         .results = slice_from(buffer_view(results), results_at),
+        .route_failure = delivery->route_failure,
     };
     if (evidence->is_tls)
         describe_tls(&evidence->tls, report_out);

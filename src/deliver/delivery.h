@@ -36,7 +36,7 @@ struct delivery_recipient {
     struct slice reply; /* one line, in the arena */
 };
 
-enum { DELIVERY_ADDRESS_SIZE = 64, DELIVERY_HOST_SIZE = 256 };
+enum { DELIVERY_ADDRESS_SIZE = 64, DELIVERY_HOST_SIZE = 256, DELIVERY_ROUTE_SIZE = 64 };
 
 /* The connection that carried the message, or was refused last. */
 struct delivery_evidence {
@@ -68,10 +68,12 @@ struct delivery_walk {
     uint64_t failed_handshakes;        /* bit per candidate */
     bool is_last_resort;               /* second round: those, in the clear */
     unsigned sessions;                 /* hosts that were told about the message */
-    unsigned stale;                    /* times that a kept connection turned out dead */
-    bool was_held;       /* a host was not told about it as the table says: later */
-    bool was_not_proved; /* a host answered and the proof was not had there */
-    bool was_proved;     /* a host was good enough to be told about the message */
+    unsigned route_failure; /* enum route_failure: how it failed last at a smart host */
+    bool had_no_source;     /* an address of a kind that the route cannot connect to */
+    unsigned stale;         /* times that a kept connection turned out dead */
+    bool was_held;          /* a host was not told about it as the table says: later */
+    bool was_not_proved;    /* a host answered and the proof was not had there */
+    bool was_proved;        /* a host was good enough to be told about the message */
     bool had_address, dns_failed;
     bool was_reached;          /* somebody talked to us */
     bool is_unreached;         /* the end of it: nobody did, now */
@@ -86,6 +88,10 @@ struct delivery {
     char domain_cstr[DELIVERY_HOST_SIZE];
     char host_cstr[DELIVERY_HOST_SIZE]; /* fixed next hop; "" = by MX */
     uint16_t port;                      /* 0 = default */
+    char route_cstr[DELIVERY_ROUTE_SIZE];
+    const struct deliver_route *route; /* found by the deliverer; lives as long as it */
+    bool is_probe;                     /* nothing is carried: does the route work? */
+    enum route_failure route_failure;  /* at the end: the route does not work */
     struct slice mail_from, envid, prefix;
     unsigned ret;
     bool body_8bit, smtputf8;

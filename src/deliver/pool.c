@@ -118,20 +118,33 @@ static void take_policy(struct site *site, const struct delivery *delivery)
         snprintf(site->domain_cstr, sizeof site->domain_cstr, "%s", policy->names_cstr[1]);
 }
 
+/* A site is of one host, address, policy and route; routes live as long as the pool. */
+static uint64_t site_id(const struct pool *pool, const char *host_cstr,
+                        const struct sockaddr_storage *address, socklen_t address_len,
+                        const struct delivery *delivery)
+{
+    uint8_t key[DELIVERY_HOST_SIZE + sizeof *address + SHA256_BYTES + sizeof(void *)];
+    size_t len = strlen(host_cstr) + 1;
+
+    memcpy(key, host_cstr, len);
+    memcpy(key + len, address, address_len);
+    len += address_len;
+    memcpy(key + len, delivery->walk.policy.key, SHA256_BYTES);
+    len += SHA256_BYTES;
+    memcpy(key + len, &delivery->route, sizeof delivery->route);
+    return key_id(&pool->salt, SITE_KIND, slice_of(key, len + sizeof delivery->route));
+}
+
 static struct site *site_get(struct pool *pool, const char *host_cstr,
                              const struct sockaddr_storage *address, socklen_t address_len,
                              const struct delivery *delivery)
 {
-    uint8_t key[DELIVERY_HOST_SIZE + sizeof *address + SHA256_BYTES];
     size_t host_len = strlen(host_cstr) + 1;
     struct site *site;
     uint64_t id;
 
     must(host_len <= DELIVERY_HOST_SIZE && address_len <= sizeof *address);
-    memcpy(key, host_cstr, host_len);
-    memcpy(key + host_len, address, address_len);
-    memcpy(key + host_len + address_len, delivery->walk.policy.key, SHA256_BYTES);
-    id = key_id(&pool->salt, SITE_KIND, slice_of(key, host_len + address_len + SHA256_BYTES));
+    id = site_id(pool, host_cstr, address, address_len, delivery);
     site = map_get(&pool->sites, id);
     if (site != NULL) {
         must(strcmp(site->host_cstr, host_cstr) == 0);
@@ -144,6 +157,7 @@ static struct site *site_get(struct pool *pool, const char *host_cstr,
     memcpy(site->host_cstr, host_cstr, host_len);
     memcpy(&site->address, address, address_len);
     site->address_len = address_len;
+    site->route = delivery->route;
     take_policy(site, delivery);
     site->limit = pool->options.connections_per_host < FIRST_CONNECTIONS
                       ? pool->options.connections_per_host
@@ -260,6 +274,14 @@ static bool may_open(struct site *site, enum tls_class class)
     return true;
 }
 
+/* Nobody gets through: do not let each of those who wait try it for itself. */
+void site_is_down(struct site *site, const struct pool_return *why)
+{
+    site->down_until_ms = loop_now_ms() + DOWN_MS;
+    site->down_why = *why;
+    site_return_all(site, CLASS_COUNT, why);
+}
+
 /* One connection for each that waits, up to the limit; whoever is ready first takes the first. */
 static void open_seats(struct site *site)
 {
@@ -271,9 +293,9 @@ static void open_seats(struct site *site)
                 continue;
             if (site->seat_count > 0)
                 return;
-            site->down_until_ms = loop_now_ms() + DOWN_MS;
-            site->down_err = why.err;
-            site_return_all(site, CLASS_COUNT, &why);
+            if (why.err.class == ERR_PERM)
+                why.result = POOL_NO_WAY;
+            site_is_down(site, &why);
             return;
         }
 }
@@ -351,8 +373,8 @@ void pool_submit(struct pool *pool, const char *host_cstr,
         site_return(site, delivery, &why);
         return;
     }
-    if (site->used_ms < site->down_until_ms && site->seat_count == 0) {
-        struct pool_return why = {.result = POOL_UNREACHABLE, .err = site->down_err};
+    if (site->used_ms < site->down_until_ms && site->seat_count == 0 && !delivery->is_probe) {
+        struct pool_return why = site->down_why;
 
         site_return(site, delivery, &why);
         return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections to hosts, kept and shared. A *site* is one address of one host name on one port under one set of TLSA
- * records (or none). Deliveries wait at their
+ * Connections to hosts, kept and shared. A *site* is one address of one host name on one port, by one route, under one set
+ * of TLSA records (or none). Deliveries wait at their
  * site for a connection of their class; a connection that becomes free takes the next one that it may carry. Classes
  * keep apart what must not mix: only a connection whose TLS context itself refuses the unproved ever carries mail that
  * requires proof, and sessions are resumed within a class only.
@@ -14,6 +14,7 @@
 
 #include "deliver/client.h"
 #include "deliver/contexts.h"
+#include "deliver/route.h"
 
 enum tls_class {
     CLASS_CLEAR,    /* STARTTLS is not tried: the last resort of ordinary mail */
@@ -33,6 +34,7 @@ enum pool_result {
     POOL_LOST,        /* the connection broke in between */
     POOL_UNREACHABLE, /* nobody there, or it would not talk */
     POOL_TLS,         /* not sent: see the decision */
+    POOL_NO_WAY,  /* we could not connect from our own address, or the host refused our login */
     POOL_REFUSED, /* not sent: our content, or what the host lacks; err is for all recipients */
 };
 
@@ -44,6 +46,7 @@ struct pool_return {
     const struct delivery_evidence
         *evidence;  /* of a connection that is gone; NULL = in the delivery */
     struct err err; /* why, unless POOL_ENDED */
+    bool is_login;  /* POOL_NO_WAY: it was the login */
 };
 
 typedef void pool_return_fn(void *context, struct delivery *delivery,
@@ -51,7 +54,6 @@ typedef void pool_return_fn(void *context, struct delivery *delivery,
 
 struct pool_options {
     struct loop *loop;
-    const char *helo_cstr;
     int64_t connect_timeout_ms, command_timeout_ms, idle_ms;
     unsigned connections_per_host, messages_per_connection;
     unsigned connections_max;  /* in all; 0 = 1000 */
@@ -66,7 +68,9 @@ struct pool *pool_new(const struct pool_options *options, pool_return_fn *on_ret
 /* Deliveries inside are freed. Clears *pool. */
 void pool_free(struct pool **pool);
 
-/* Takes the delivery until on_return, which may come before this returns. address: with port. */
+/*
+ * Takes the delivery, whose route is set, until on_return, which may come before this returns. address: with port.
+ */
 void pool_submit(struct pool *pool, const char *host_cstr,
                  const struct sockaddr_storage *address, socklen_t address_len,
                  struct delivery *delivery);

@@ -21,6 +21,7 @@ struct site {
     char host_cstr[DELIVERY_HOST_SIZE];
     struct sockaddr_storage address;
     socklen_t address_len;
+    const struct deliver_route *route;
     struct directory_entry *entry; /* whose TLSA records its classes DANE match; else NULL */
     char domain_cstr[DELIVERY_HOST_SIZE]; /* a further name for them; "" = none */
     bool is_small;                        /* begins with a small ClientHello */
@@ -35,7 +36,7 @@ struct site {
     unsigned depth;              /* of work on it: what is given back may come back at once */
     bool is_work_due;            /* came back meanwhile: go round again */
     int64_t down_until_ms;
-    struct err down_err;
+    struct pool_return down_why;
     int64_t used_ms;
     struct tls_resumption *resumption[CLASS_COUNT];
 };
@@ -73,6 +74,8 @@ void site_put_first(struct site *site, struct delivery *delivery);
  * asked for each: those that shall try a smaller ClientHello here stay.
  */
 void site_return_all(struct site *site, enum tls_class class, const struct pool_return *why);
+/* The same with all of them; nobody is tried for a while. */
+void site_is_down(struct site *site, const struct pool_return *why);
 /* Hand waiting deliveries to idle connections and open more where that does not suffice. */
 void site_work(struct site *site);
 /* Between these two site_work() only makes a note: seats do not go away under our feet. */

@@ -79,7 +79,10 @@ bool seat_open(struct site *site, enum tls_class class, struct err *err)
         .host_cstr = site->host_cstr,
         .address = site->address,
         .address_len = site->address_len,
-        .helo_cstr = pool->helo_cstr,
+        .helo_cstr = site->route->helo_cstr,
+        .is_tls_first = site->route->is_tls_first,
+        .user = site->route->user,
+        .password = site->route->password,
         .connect_timeout_ms = pool->connect_timeout_ms,
         .command_timeout_ms = pool->command_timeout_ms,
         .idle_ms = pool->idle_ms,
@@ -90,6 +93,8 @@ bool seat_open(struct site *site, enum tls_class class, struct err *err)
 
     must(seat != NULL);
     choose_tls(site, class, &options);
+    /* The deliverer asks no route for an address that it cannot connect to. */
+    must(deliver_route_source(site->route, site->address.ss_family, &options.source));
     seat->site = site;
     seat->class = class;
     seat->is_small = options.small_hello;
@@ -148,7 +153,9 @@ static bool try_delivery(struct seat *seat, struct delivery *delivery)
     else if (seat->class == CLASS_CLEAR)
         handshake = HANDSHAKE_FAILED;
     why.decision = ruling_decide(delivery, seat->client, handshake, false);
-    if (why.decision.action == TLS_ACT_ENCRYPTED || why.decision.action == TLS_ACT_CLEAR) {
+    if (delivery->is_probe && why.decision.action == TLS_ACT_ENCRYPTED)
+        why.result = POOL_ENDED;
+    else if (why.decision.action == TLS_ACT_ENCRYPTED || why.decision.action == TLS_ACT_CLEAR) {
         if (deliver_client_send(seat->client, delivery, &why.err)) {
             site->pool->in_transit++;
             return true;
@@ -323,15 +330,14 @@ static void judge_failure(struct site *site, const struct gone *gone,
     case CLIENT_LOST:
         site->limit -= site->limit > 1;
         return;
+    case CLIENT_NO_LOGIN:
     case CLIENT_UNREACHABLE:
         if (has_ready_seat(site, CLASS_COUNT))
             break;
-        /* Nobody gets through: do not let each of those who wait try it for itself. */
         site->limit -= site->limit > 1;
-        site->down_until_ms = loop_now_ms() + DOWN_MS;
-        site->down_err = *why;
-        returned.result = POOL_UNREACHABLE;
-        site_return_all(site, CLASS_COUNT, &returned);
+        returned.is_login = failure == CLIENT_NO_LOGIN;
+        returned.result = returned.is_login ? POOL_NO_WAY : POOL_UNREACHABLE;
+        site_is_down(site, &returned);
         return;
     case CLIENT_NO_TLS:
         tls_resumption_unref(&site->resumption[class]);

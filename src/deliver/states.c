@@ -50,6 +50,11 @@ static void on_hello(struct deliver_client *client, const struct smtp_reply *rep
         return;
     }
     smtp_ehlo_parse(reply->text, &client->ehlo);
+    if (client->options.user.len > 0 &&
+        (client->evidence.is_tls || client->options.tls == NULL)) {
+        client_log_in(client);
+        return;
+    }
     if (client->evidence.is_tls) {
         client_become_ready(client);
         return;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/trail.h"
 
+#include "net/connection.h"
+
 #include <stdio.h>
+#include <string.h>
 
 void trail_say(struct delivery *delivery, const char *text_cstr)
 {
@@ -34,4 +37,15 @@ void trail_say_replies(struct delivery *delivery)
     snprintf(text_cstr, sizeof text_cstr, "%u %.*s", (unsigned)told->code,
              SLICE_ARGS(slice_head(told->reply, 120)));
     trail_say(delivery, text_cstr);
+}
+
+void trail_begin(struct delivery *delivery, const char *host_cstr,
+                 const struct sockaddr_storage *to)
+{
+    struct delivery_evidence *evidence = &delivery->evidence;
+
+    memset(evidence, 0, sizeof *evidence);
+    snprintf(evidence->mx_cstr, sizeof evidence->mx_cstr, "%s", host_cstr);
+    address_write((const struct sockaddr *)to, evidence->address_cstr,
+                  sizeof evidence->address_cstr);
 }

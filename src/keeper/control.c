@@ -26,7 +26,7 @@ static const struct command commands[] = {
     {"status", status_answer, NULL},   {"domains", domains_answer, NULL},
     {"stats", stats_answer, NULL},     {"metrics", metrics_answer, NULL},
     {"ready", ready_answer, NULL},     {"backup", backup_answer, NULL},
-    {"sts", sts_answer, NULL},
+    {"sts", sts_answer, NULL},         {"routes", routes_answer, NULL},
 };
 
 /* ---- pieces ---- */

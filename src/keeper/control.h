@@ -77,6 +77,10 @@ void status_answer(struct control_output *output, const json_t *request);
 void stats_answer(struct control_output *output, const json_t *request);
 void metrics_answer(struct control_output *output, const json_t *request);
 void ready_answer(struct control_output *output, const json_t *request);
+void routes_answer(struct control_output *output, const json_t *request);
+/* All routes, for `status`; their metrics. */
+json_t *routes_objects(struct keeper *keeper);
+MUST_CHECK bool routes_expose(struct keeper *keeper, struct buffer *out);
 void domains_answer(struct control_output *output, const json_t *request);
 void sts_answer(struct control_output *output, const json_t *request);
 /* What `status` says of published policies. */

@@ -271,6 +271,7 @@ static struct job *make_job(struct keeper *keeper, struct domain *domain,
                     ? (struct domain_need){account->proof_needed, account->mx_proved}
                     : (struct domain_need){PROOF_VERIFIED, false};
     job->rules = rules_of_account(keeper, account);
+    job->routes = routes_list_of(keeper, account);
     job->texts = arena_new(JOB_TEXT_BYTES);
     job->deliver = (struct ipc_deliver){
         .job = job->id,
@@ -324,6 +325,7 @@ void deliver_send(struct keeper *keeper, struct job *job, struct slice prefix)
     secret_wipe(&job->deliver.data_key);
     job->deliver.prefix = slice_of("", 0);
     job->peer = peer->id;
+    job->began_ms = loop_now_ms();
     peer->working++;
     keeper->deliveries.sent++;
 }
@@ -351,10 +353,43 @@ static void spare_job(struct keeper *keeper, struct job *job)
     buffer_deinit(&text);
 }
 
+/* A fixed next hop goes before all outbound routes. */
+static enum route_choice choose_route(struct keeper *keeper, struct job *job)
+{
+    enum route_choice choice = CHOICE_MADE;
+    unsigned route = 0;
+
+    if (job->deliver.host.len == 0)
+        choice = routes_choose(keeper, job->routes, job->message.id,
+                               job->deliver.requirement.least >= PROOF_VERIFIED, &route);
+    job->deliver.route =
+        route == 0 ? S("")
+                   : keep_text(job, slice_from_cstr(keeper->routes.all[route].name_cstr));
+    return choice;
+}
+
+/* No route carries it: none of them works now, or may carry mail of this kind. */
+static void strand_job(struct keeper *keeper, struct job *job, enum route_choice choice)
+{
+    sign_use(keeper, job->message.id);
+    if (choice == CHOICE_NONE_SECURE)
+        results_put_local(keeper, job, OUTCOME_NOT_PROVED, S("5.7.10"),
+                          S("no outbound route may carry mail that needs proved TLS"));
+    else
+        results_put_local(keeper, job, OUTCOME_TEMPORARY, S("4.4.1"),
+                          S("no outbound route works now"));
+}
+
 static void start_job(struct keeper *keeper, struct job *job,
                       const struct store_message *message, struct slice sender)
 {
+    enum route_choice choice = choose_route(keeper, job);
     struct err err = {0};
+
+    if (choice != CHOICE_MADE) {
+        strand_job(keeper, job, choice);
+        return;
+    }
 
     job->domain->working++;
     job->is_suspect = job->domain->is_suspect;
@@ -388,6 +423,37 @@ struct job *deliver_take_job(struct keeper *keeper, uint64_t peer_id, uint64_t i
         peer->working--;
     keeper->deliveries.finished++;
     return job;
+}
+
+static bool is_untouched(const struct ipc_delivered *delivered, uint64_t number)
+{
+    struct slice rest = delivered->results;
+    struct ipc_result item;
+
+    while (ipc_list_next(&rest, IPC_RESULT, &item) == PROGRESS_DONE)
+        if (item.recipient == number + 1)
+            return item.outcome == OUTCOME_TEMPORARY && item.code == 0;
+    return false;
+}
+
+void deliver_reroute(struct keeper *keeper, struct job *job,
+                     const struct ipc_delivered *delivered)
+{
+    size_t left = 0;
+    unsigned route;
+
+    if (routes_choose(keeper, job->routes, job->message.id,
+                      job->deliver.requirement.least >= PROOF_VERIFIED, &route) != CHOICE_MADE)
+        return;
+    for (size_t i = 0; i < job->count; i++) {
+        struct item *item = schedule_find(keeper, job->message.id, job->rows[i].number);
+
+        if (item != NULL && is_untouched(delivered, job->rows[i].number))
+            schedule_back(keeper, item);
+        else
+            job->rows[left++] = job->rows[i];
+    }
+    job->count = left;
 }
 
 void deliver_peer_lost(struct keeper *keeper, uint64_t peer)

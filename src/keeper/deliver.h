@@ -64,8 +64,10 @@ struct job {
     struct story_message message;
     uint64_t kind, parent, parent_number;
     int64_t accepted_ms;
-    bool has_sender; /* reports about it go somewhere */
-    bool is_suspect; /* its domain was when it began */
+    bool has_sender;  /* reports about it go somewhere */
+    bool is_suspect;  /* its domain was when it began */
+    size_t routes;    /* the list of its account (routes_list_of) */
+    int64_t began_ms; /* the loop's clock: sent */
     struct domain_need need;
     struct hold_rules rules; /* of the account; what hangs on the recipient is not in it */
     struct arena *texts;
@@ -109,6 +111,12 @@ struct job *deliver_take_job(struct keeper *keeper, uint64_t peer, uint64_t id);
 void job_free(struct keeper *keeper, struct job **job);
 /* The job is under way no more: its place is free. The job itself stays. */
 void deliver_job_ended(struct keeper *keeper, struct job *job);
+/*
+ * After its route failed: recipients whom no host has said anything about go by another one, at once; the others stay in
+ * the job. None goes when no other route works.
+ */
+void deliver_reroute(struct keeper *keeper, struct job *job,
+                     const struct ipc_delivered *delivered);
 /* How many jobs a domain with this window may have at once after this answer. Pure. */
 size_t deliver_window_after(size_t window, const struct ipc_delivered *delivered);
 /* The age at which a message of this kind is given up. */

@@ -19,6 +19,7 @@
 #include "keeper/queue.h"
 #include "keeper/restored.h"
 #include "keeper/retractions.h"
+#include "keeper/routes.h"
 #include "keeper/schedule.h"
 #include "keeper/sessions.h"
 #include "keeper/tls_counts.h"
@@ -52,6 +53,7 @@ struct keeper {
     struct sts sts;
     struct clock_watch clock;
     struct deliveries deliveries;
+    struct routes routes;
     struct sessions sessions;
     struct auth auth;
     struct overview overview;

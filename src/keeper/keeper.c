@@ -86,6 +86,7 @@ static void open_rooms(struct keeper *keeper)
     schedule_init(keeper);
     sts_init(keeper);
     board_init(keeper);
+    routes_init(keeper);
     backup_init(keeper);
     retractions_init(keeper);
     tls_counts_init(keeper);
@@ -129,6 +130,7 @@ bool keeper_configure(struct keeper *keeper, struct settings *settings, struct e
     keeper->settings = settings_ref(settings);
     /* New routes, another resolver: what was dead may not be. */
     silence_end_all(keeper);
+    routes_configure(keeper);
     schedule_wake(keeper);
     return true;
 }
@@ -187,6 +189,7 @@ void keeper_close(struct keeper **keeper)
     asks_deinit(&gone->asks);
     inbox_deinit(&gone->inbox);
     deliver_deinit(&gone->deliveries);
+    routes_deinit(gone);
     schedule_deinit(gone);
     sts_deinit(gone);
     domains_deinit(&gone->domains);

@@ -141,7 +141,7 @@ void metrics_answer(struct control_output *output, const json_t *request)
     overview_total(output->keeper, &total);
     buffer_init(&text, TEXT_MAX_BYTES);
     if (expose_server(output->keeper, &text) && stats_expose(&total, &text) &&
-        expose_processes(output->keeper, &text))
+        expose_processes(output->keeper, &text) && routes_expose(output->keeper, &text))
         control_raw(output, buffer_view(&text));
     buffer_deinit(&text);
 }

@@ -322,14 +322,18 @@ static void log_result(const struct ipc_deliver *deliver, const struct ipc_deliv
 
     LOG(LOG_INFO, names[outcome], log_id("message", deliver->message),
         log_u64("recipient", result->recipient), log_text("domain", deliver->domain),
-        log_text("mx", delivered->mx), log_text("tls", delivered->tls),
-        log_cstr("proof", proof_level_name(level)), log_u64("code", result->code),
-        log_text("status", result->enhanced));
+        log_text("mx", delivered->mx), log_text("route", deliver->route),
+        log_text("tls", delivered->tls), log_cstr("proof", proof_level_name(level)),
+        log_u64("code", result->code), log_text("status", result->enhanced));
 }
 
-static void count_result(const struct job *job, const struct ipc_delivered *delivered,
-                         enum delivery_outcome outcome)
+static void count_result(struct keeper *keeper, const struct job *job,
+                         const struct ipc_delivered *delivered, enum delivery_outcome outcome)
 {
+    struct outbound *route = routes_find(keeper, job->deliver.route);
+
+    if (route != NULL)
+        route->counts[outcome]++;
     stats.numbers[STAT_OUTCOME_DELIVERED + (unsigned)outcome]++;
     if (outcome != OUTCOME_DELIVERED) {
         job->domain->deferred += outcome == OUTCOME_TEMPORARY ? 1 : 0;
@@ -352,7 +356,7 @@ static void apply(struct keeper *keeper, const struct job *job, struct store_rec
     fill_evidence(delivered, result, &evidence);
     find_hold(keeper, job, delivered, result, &evidence);
     log_result(&job->deliver, delivered, result, outcome);
-    count_result(job, delivered, outcome);
+    count_result(keeper, job, delivered, outcome);
     switch (outcome) {
     case OUTCOME_DELIVERED:
         on_delivered(keeper, job, row, &evidence, delivered->dsn);
@@ -398,10 +402,20 @@ static bool has_delivered(const struct ipc_delivered *delivered)
     return false;
 }
 
+/* What a smart host's connection proves says nothing about the domain's own hosts. */
+static bool is_by_smart_host(struct keeper *keeper, const struct job *job)
+{
+    const struct outbound *route = routes_find(keeper, job->deliver.route);
+
+    return route != NULL && route->is_smart;
+}
+
 /* Also when a route was taken: that is the way that this domain's mail goes. */
 static void learn(struct keeper *keeper, const struct job *job,
                   const struct ipc_delivered *delivered)
 {
+    if (is_by_smart_host(keeper, job))
+        return;
     if (has_delivered(delivered) && delivered->level < PROOF_COUNT)
         domain_learn(
             keeper, job->domain,
@@ -441,19 +455,40 @@ static void release_job(struct keeper *keeper, struct task *task)
 static const struct task_kind kind_results = {
     .name_cstr = "results", .is_lazy = true, .run = run_results, .release = release_job};
 
+/* True: nothing is left to write, all of it goes by another route. */
+static bool take_route_failure(struct keeper *keeper, struct job *job,
+                               const struct ipc_delivered *delivered)
+{
+    struct outbound *route = routes_find(keeper, job->deliver.route);
+
+    if (route != NULL)
+        routes_failed(keeper, route, (enum route_failure)delivered->route_failure,
+                      delivered->trail, job->began_ms);
+    deliver_reroute(keeper, job, delivered);
+    return job->count == 0;
+}
+
 void results_take(struct keeper *keeper, struct peer *peer, enum ipc_type type,
                   const union ipc_any *message)
 {
     struct job *job = deliver_take_job(keeper, peer->id, message->delivered.job);
 
+    if (job == NULL && routes_take_probe(keeper, &message->delivered))
+        return;
     if (job == NULL) {
         LOG(LOG_WARN, "keeper.job_unknown", log_u64("job", message->delivered.job));
         return;
     }
-    job->domain->window = deliver_window_after(job->domain->window, &message->delivered);
-    silence_note(job->domain, &message->delivered, loop_now_ms(),
-                 keeper->settings->delivery.retry_first_ms);
-    tls_counts_take(keeper, job, &message->delivered);
+    if (message->delivered.route_failure == ROUTE_WORKS) {
+        job->domain->window = deliver_window_after(job->domain->window, &message->delivered);
+        silence_note(job->domain, &message->delivered, loop_now_ms(),
+                     keeper->settings->delivery.retry_first_ms);
+    } else if (take_route_failure(keeper, job, &message->delivered)) {
+        job_free(keeper, &job);
+        return;
+    }
+    if (!is_by_smart_host(keeper, job))
+        tls_counts_take(keeper, job, &message->delivered);
     inbox_put_own(keeper, &kind_results, type, message, job, 0, 0, 0);
     schedule_wake(keeper);
 }

@@ -178,6 +178,7 @@ static json_t *status_of(struct keeper *keeper, const struct stats *total)
                         json_integer((json_int_t)total->numbers[STAT_DISK_RESERVE]));
     json_object_set_new(object, "certificates_end_ms", certificates_of(total));
     json_object_set_new(object, "roles", roles_of(keeper));
+    json_object_set_new(object, "routes", routes_objects(keeper));
     json_object_set_new(object, "keys", keys_of(keeper));
     json_object_set_new(object, "sts", sts_status(keeper));
     json_object_set_new(object, "troubles", troubles_of(&keeper->overview));

@@ -92,16 +92,22 @@ struct connection *connection_accept(struct loop *loop, int fd, struct connectio
     return connection;
 }
 
-struct connection *connection_connect(struct loop *loop, const struct sockaddr *address,
-                                      socklen_t address_len, struct connection_limits limits,
-                                      const struct connection_handlers *handlers, void *context,
-                                      struct err *err)
+struct connection *connection_connect_from(struct loop *loop, struct connection_source source,
+                                           const struct sockaddr *address,
+                                           socklen_t address_len,
+                                           struct connection_limits limits,
+                                           const struct connection_handlers *handlers,
+                                           void *context, struct err *err)
 {
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct connection *connection;
 
     if (fd < 0) {
         FAIL(err, ERR_TEMP, "cannot make a socket: %s", strerror(errno));
+        return NULL;
+    }
+    if (!net__bind_source(fd, source, err)) {
+        close(fd);
         return NULL;
     }
     if (connect(fd, address, address_len) != 0 && errno != EINPROGRESS) {
@@ -115,6 +121,15 @@ struct connection *connection_connect(struct loop *loop, const struct sockaddr *
     connection->state = STATE_CONNECTING;
     update_watch(connection);
     return connection;
+}
+
+struct connection *connection_connect(struct loop *loop, const struct sockaddr *address,
+                                      socklen_t address_len, struct connection_limits limits,
+                                      const struct connection_handlers *handlers, void *context,
+                                      struct err *err)
+{
+    return connection_connect_from(loop, (struct connection_source){0}, address, address_len,
+                                   limits, handlers, context, err);
 }
 
 void connection_free(struct connection **connection)

@@ -43,11 +43,27 @@ struct connection_limits {
 /* A connection over an accepted socket (owned from now on; made non-blocking, TCP_NODELAY). */
 struct connection *connection_accept(struct loop *loop, int fd, struct connection_limits limits,
                                      const struct connection_handlers *handlers, void *context);
-/* Begin to connect. NULL with err when that fails at once. `source` may be NULL. */
+/* Begin to connect. NULL with err (ERR_TEMP) when that fails at once. */
 struct connection *connection_connect(struct loop *loop, const struct sockaddr *address,
                                       socklen_t address_len, struct connection_limits limits,
                                       const struct connection_handlers *handlers, void *context,
                                       struct err *err);
+/*
+ * The same from an address of this machine (NULL: any), port 0. ERR_PERM: that address cannot be used, which says
+ * nothing about the other end.
+ */
+struct connection_source {
+    const struct sockaddr *address;
+    socklen_t len;
+};
+struct connection *connection_connect_from(struct loop *loop, struct connection_source source,
+                                           const struct sockaddr *address,
+                                           socklen_t address_len,
+                                           struct connection_limits limits,
+                                           const struct connection_handlers *handlers,
+                                           void *context, struct err *err);
+/* Can connections be made from this address? A socket is bound to it and closed again. */
+MUST_CHECK bool connection_source_works(struct connection_source source, struct err *err);
 /* Close without ceremony and free; unsent output is lost. Clears *connection. */
 void connection_free(struct connection **connection);
 /* Send what is queued, say close_notify, close, free; gives up after timeout_ms. Calls no handler any more. */

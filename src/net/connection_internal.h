@@ -59,4 +59,7 @@ bool net__fill_scratch(struct connection *connection, size_t *len_out, bool *mor
 /* Hand the output to the kernel as far as it takes it. False when the connection is over. */
 bool net__flush(struct connection *connection, struct err *err);
 
+/* source.c. ERR_PERM: the address is not ours. No address: nothing is done. */
+MUST_CHECK bool net__bind_source(int fd, struct connection_source source, struct err *err);
+
 #endif

@@ -20,7 +20,8 @@ enum {
 static const unsigned may_know[ROLE_COUNT] = {
     [ROLE_KEEPER] = 1U << SETTINGS_FILE_MASTER_KEY | 1U << SETTINGS_FILE_DOMAINS,
     [ROLE_SMTPD] = 1U << SETTINGS_FILE_SMTP_TLS,
-    [ROLE_COURIER] = 1U << SETTINGS_FILE_ROOTS | 1U << SETTINGS_FILE_TRUST_ANCHOR,
+    [ROLE_COURIER] = 1U << SETTINGS_FILE_ROOTS | 1U << SETTINGS_FILE_TRUST_ANCHOR |
+                     1U << SETTINGS_FILE_PASSWORD,
     [ROLE_SCOUT] = 1U << SETTINGS_FILE_ROOTS | 1U << SETTINGS_FILE_TRUST_ANCHOR,
     [ROLE_SCRIBE] = 1U << SETTINGS_FILE_DKIM_KEY,
     [ROLE_PORTAL] = 1U << SETTINGS_FILE_PORTAL_TLS,
@@ -92,7 +93,7 @@ bool child_configure(struct child *child, struct settings *settings, struct slic
     /* Only the keeper judges passwords and answers: nobody else needs to hold them. */
     buffer_init(&masked, text.len);
     if (child->kind != ROLE_KEEPER) {
-        sent = settings_mask(text, &masked);
+        sent = settings_mask(text, child->kind == ROLE_COURIER, &masked);
         configure.text = buffer_view(&masked);
     }
     while (sent && (file = settings_file_next(settings, &position, &kind)) != NULL) {

@@ -339,3 +339,12 @@ int command_domains(int argc, char **argv)
         "Shows what is known of other domains' TLS, from real connections.\n\n" COMMON_HELP,
         "domains", render_domains, false);
 }
+
+int command_routes(int argc, char **argv)
+{
+    return ask_simply(
+        argc, argv,
+        "usage: postern routes\n\n"
+        "Shows which outbound routes work, and what went by them.\n\n" COMMON_HELP,
+        "routes", render_routes, false);
+}

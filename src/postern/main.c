@@ -22,6 +22,7 @@ static const struct command {
     {"explain", command_explain, "say how a message would travel, and why"},
     {"sts", command_sts, "show the MTA-STS policies of other domains that are kept"},
     {"domains", command_domains, "show what is known of other domains' TLS"},
+    {"routes", command_routes, "show which outbound routes work"},
     {"status", command_status, "show how the server is"},
     {"top", command_top, "show rates, queue, latencies and roles, every second"},
     {"verify", command_verify, "check that everything in a stopped server's state agrees"},

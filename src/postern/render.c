@@ -423,6 +423,18 @@ void render_explanation(const json_t *recipients, FILE *to)
     }
 }
 
+void render_routes(const json_t *routes, FILE *to)
+{
+    static const struct column columns[] = {
+        {"route", "route", CELL_TEXT},         {"way", "way", CELL_TEXT},
+        {"why", "state", CELL_TEXT},           {"since_ms", "since", CELL_DISTANCE},
+        {"delivered", "delivered", CELL_TEXT}, {"deferred", "deferred", CELL_TEXT},
+        {"failed", "failed", CELL_TEXT},       {"detail", "what it said", CELL_TEXT},
+    };
+
+    print_table(routes, columns, COUNT_OF(columns), to);
+}
+
 void render_domains(const json_t *domains, FILE *to)
 {
     static const struct column columns[] = {

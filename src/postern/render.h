@@ -16,6 +16,7 @@ void render_retraction(const json_t *recipients, FILE *to);
 void render_explanation(const json_t *recipients, FILE *to);
 void render_domains(const json_t *domains, FILE *to);
 void render_sts(const json_t *policies, FILE *to);
+void render_routes(const json_t *routes, FILE *to);
 void render_status(const json_t *status, FILE *to);
 
 #endif

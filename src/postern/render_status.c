@@ -202,6 +202,26 @@ static void print_trouble(const json_t *trouble, FILE *to)
     (void)fputc('\n', to);
 }
 
+/* Nothing of a server that has but the usual way. */
+static void print_routes(const json_t *status, FILE *to)
+{
+    const json_t *routes = json_object_get(status, "routes"), *route;
+    size_t index;
+
+    if (json_array_size(routes) < 2)
+        return;
+    (void)fputc('\n', to);
+    json_array_foreach(routes, index, route)
+    {
+        (void)fprintf(to,
+                      "route %-18s %s, %" JSON_INTEGER_FORMAT
+                      " delivered, %" JSON_INTEGER_FORMAT " deferred%s\n",
+                      figure_text(route, "route"), figure_text(route, "why"),
+                      figure_number(route, "delivered"), figure_number(route, "deferred"),
+                      json_is_true(json_object_get(route, "works")) ? "" : " !");
+    }
+}
+
 void render_status(const json_t *answers, FILE *to)
 {
     const json_t *status = json_array_get(answers, 0), *trouble;
@@ -213,6 +233,7 @@ void render_status(const json_t *answers, FILE *to)
     print_rates(status, to);
     print_room(status, to);
     print_sts(status, to);
+    print_routes(status, to);
     print_roles(status, to);
     if (json_array_size(troubles) > 0)
         (void)fputs("\nlast warnings and errors\n", to);

@@ -5,6 +5,7 @@
 #include "settings/check_inbound.h"
 #include "settings/check_modes.h"
 #include "settings/check_reports.h"
+#include "settings/outbound.h"
 #include "settings/values.h"
 
 #include <stdio.h>
@@ -305,8 +306,8 @@ static void check_top(struct checking *c)
 void settings_check(struct settings *settings, struct cfg_t *tree,
                     struct settings_mistake *mistake)
 {
-    static const char *const kinds[] = {"listener", "account",  "domain",   "user",
-                                        "route",    "lockdown", "exception"};
+    static const char *const kinds[] = {"listener", "account",  "domain",    "user",
+                                        "route",    "lockdown", "exception", "outbound"};
     struct checking c = {settings, tree, mistake};
 
     for (size_t i = 0; i < COUNT_OF(kinds); i++)
@@ -326,4 +327,5 @@ void settings_check(struct settings *settings, struct cfg_t *tree,
     settings_check_inbound(settings, tree, mistake);
     settings_check_modes(settings, tree, mistake);
     settings_check_reports(settings, tree, mistake);
+    outbound_check(settings, tree, mistake);
 }

@@ -51,6 +51,16 @@ const struct settings_route *settings_route_find(const struct settings *settings
     return any;
 }
 
+const struct settings_outbound *settings_outbound_find(const struct settings *settings,
+                                                       struct slice name)
+{
+    for (size_t i = 0; i < settings->outbound_count; i++) {
+        if (slice_equal_nocase(slice_from_cstr(settings->outbounds[i].name_cstr), name))
+            return &settings->outbounds[i];
+    }
+    return NULL;
+}
+
 const struct settings_recipient *settings_recipient_find(const struct settings_account *account,
                                                          struct slice address)
 {

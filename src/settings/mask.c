@@ -58,6 +58,13 @@ static size_t public_part(struct slice token, struct slice name)
     return 0;
 }
 
+/* "user" is our login at a smart host. */
+static bool is_secret(struct slice name, bool has_logins)
+{
+    return slice_equal(name, S("password")) || slice_equal(name, S("answer")) ||
+           (!has_logins && slice_equal(name, S("user")));
+}
+
 static bool append_masked(struct buffer *out, struct slice token, struct slice name)
 {
     size_t keep = public_part(token, name);
@@ -75,7 +82,7 @@ static bool append_masked(struct buffer *out, struct slice token, struct slice n
     return true;
 }
 
-bool settings_mask(struct slice text, struct buffer *out)
+bool settings_mask(struct slice text, bool has_logins, struct buffer *out)
 {
     struct walk walk = {text, 0};
     struct slice name = {NULL, 0}; /* the word before the last "=" */
@@ -95,7 +102,7 @@ bool settings_mask(struct slice text, struct buffer *out)
                 return false;
             continue;
         }
-        if (is_value && (slice_equal(name, S("password")) || slice_equal(name, S("answer")))) {
+        if (is_value && is_secret(name, has_logins)) {
             if (!append_masked(out, token, name))
                 return false;
         } else if (!buffer_append(out, token))

@@ -21,6 +21,8 @@ static void test_what_is_blanked(void **state)
         {SLICE_INIT("password = \"$argon2id$v=19$m=65536,t=2,p=1$c2FsdA$aGFzaA\""),
          SLICE_INIT("password = \"$argon2id$v=19$m=65536,t=2,p=1$AAAAAA$AAAAAA\"")},
         {SLICE_INIT("password = secret"), SLICE_INIT("password = AAAAAA")},
+        {SLICE_INIT("user \"a\" { } outbound \"b\" { user = \"ab@c\" }"),
+         SLICE_INIT("user \"a\" { } outbound \"b\" { user = \"AAAA\" }")},
         {SLICE_INIT("answer = \"never closed"), SLICE_INIT("answer = \"AAAAAAAAAAAA")},
     };
     struct buffer out;
@@ -29,11 +31,14 @@ static void test_what_is_blanked(void **state)
     buffer_init(&out, 1000);
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         buffer_clear(&out);
-        assert_true(settings_mask(cases[i].text, &out));
+        assert_true(settings_mask(cases[i].text, false, &out));
         if (!slice_equal(buffer_view(&out), cases[i].masked))
             fail_msg("%.*s became %.*s", SLICE_ARGS(cases[i].text),
                      SLICE_ARGS(buffer_view(&out)));
     }
+    buffer_clear(&out);
+    assert_true(settings_mask(S("user = u password = p"), true, &out));
+    assert_true(slice_equal(buffer_view(&out), S("user = u password = A")));
     buffer_deinit(&out);
 }
 
@@ -47,10 +52,10 @@ static void test_a_masked_hash_is_still_one(void **state)
     assert_true(
         settings_mask(S("password = \"$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHRzb21lc2Fs$"
                         "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY\""),
-                      &out));
+                      false, &out));
     token = slice_from(buffer_view(&out), S("password = \"").len);
     assert_true(value_is_argon2id(slice_head(token, token.len - 1)));
-    assert_false(settings_mask(S("hostname = a"), &(struct buffer){.max = 3}));
+    assert_false(settings_mask(S("hostname = a"), true, &(struct buffer){.max = 3}));
     buffer_deinit(&out);
 }
 

@@ -124,7 +124,8 @@ static struct settings_file *file_at(struct settings *settings, size_t index,
             return &domain->dkim_keys[index].private_key;
         index -= domain->dkim_key_count;
     }
-    return NULL;
+    *kind_out = SETTINGS_FILE_PASSWORD;
+    return index < settings->outbound_count ? &settings->outbounds[index].password : NULL;
 }
 
 struct settings_file *settings_file_next(struct settings *settings, size_t *position,
@@ -187,12 +188,24 @@ static bool read_file(const char *path_cstr, struct buffer *bytes_out, bool *is_
     return got == 0;
 }
 
+/* Something, and no control bytes but at the end. */
+static bool is_one_line(struct slice text)
+{
+    while (text.len > 0 && (text.at[text.len - 1] == '\n' || text.at[text.len - 1] == '\r'))
+        text.len--;
+    for (size_t i = 0; i < text.len; i++)
+        if (text.at[i] < ' ' || text.at[i] == 0x7f)
+            return false;
+    return text.len > 0 && text.len <= OUTBOUND_PASSWORD_MAX;
+}
+
 static bool load_named(struct settings_file *file, enum settings_file_kind kind,
                        const char *path_cstr, struct err *err)
 {
-    bool is_secret = kind == SETTINGS_FILE_MASTER_KEY || kind == SETTINGS_FILE_DKIM_KEY;
+    bool is_secret = kind == SETTINGS_FILE_MASTER_KEY || kind == SETTINGS_FILE_DKIM_KEY ||
+                     kind == SETTINGS_FILE_PASSWORD;
     bool is_pem = kind != SETTINGS_FILE_MASTER_KEY && kind != SETTINGS_FILE_TRUST_ANCHOR &&
-                  kind != SETTINGS_FILE_DOMAINS;
+                  kind != SETTINGS_FILE_DOMAINS && kind != SETTINGS_FILE_PASSWORD;
     struct buffer bytes;
     bool loaded = false, is_open = false;
 
@@ -204,12 +217,16 @@ static bool load_named(struct settings_file *file, enum settings_file_kind kind,
              : kind == SETTINGS_FILE_MASTER_KEY ? "make one with: postern key new FILE"
                                                 : "correct the path or make the file");
     else if (is_secret && is_open)
-        FAIL(err, ERR_PERM, "%s:%u: anybody may read the key %s; do: chmod o= %s", path_cstr,
-             file->line, file->path_cstr, file->path_cstr);
+        FAIL(err, ERR_PERM, "%s:%u: anybody may read the %s %s; do: chmod o= %s", path_cstr,
+             file->line, kind == SETTINGS_FILE_PASSWORD ? "password" : "key", file->path_cstr,
+             file->path_cstr);
     else if (is_pem &&
              slice_find_nocase(buffer_view(&bytes), S("-----BEGIN ")) == buffer_len(&bytes))
         FAIL(err, ERR_PERM, "%s:%u: %s is no PEM file; name one that has -----BEGIN lines",
              path_cstr, file->line, file->path_cstr);
+    else if (kind == SETTINGS_FILE_PASSWORD && !is_one_line(buffer_view(&bytes)))
+        FAIL(err, ERR_PERM, "%s:%u: %s must hold one line, the password", path_cstr, file->line,
+             file->path_cstr);
     else
         loaded = true;
     if (loaded)

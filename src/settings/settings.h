@@ -48,6 +48,7 @@ enum settings_file_kind {
     SETTINGS_FILE_ROOTS,        /* trusted roots */
     SETTINGS_FILE_TRUST_ANCHOR, /* DNSSEC */
     SETTINGS_FILE_DOMAINS,      /* names of domains: the forced list */
+    SETTINGS_FILE_PASSWORD,     /* for a smart host */
 };
 
 struct settings_network {
@@ -126,6 +127,8 @@ struct settings_account {
     const char *notice_from_cstr;    /* e.g. "Clinic secure mail <secure@clinic.test>" */
     const char *notice_subject_cstr; /* neutral */
     bool receipts;                   /* default true */
+    const char *const *outbound;     /* outbound routes it uses, "name" or "name=weight" */
+    size_t outbound_count;           /* 0 = default_outbound */
     struct settings_network
         *relay_networks; /* hosts that may send as this account on port 25 */
     size_t relay_network_count;
@@ -172,6 +175,23 @@ struct settings_lockdown {
     size_t certificate_name_count;
     const char *const *fingerprints; /* SHA-256, hexadecimal: these need no authority */
     size_t fingerprint_count;
+};
+
+enum { OUTBOUND_PASSWORD_MAX = 512 };
+enum outbound_mode { OUTBOUND_STARTTLS, OUTBOUND_TLS };
+
+/* A way out: from which address, under which name, through which smart host. */
+struct settings_outbound {
+    const char *name_cstr;
+    uint32_t weight;           /* default 1; 0 = only for accounts that name it */
+    const char *const *source; /* at most one IPv4 and one IPv6 address to connect from */
+    size_t source_count;
+    const char *helo_cstr;       /* "" = delivery.helo */
+    const char *smart_host_cstr; /* "host" or "host:port"; "" = by MX */
+    enum outbound_mode mode;     /* how TLS begins with the smart host */
+    const char *user_cstr;       /* login there; "" = none */
+    struct settings_file password;
+    bool secure_mail; /* the smart host may carry mail that needs proved TLS; default false */
 };
 
 struct settings_limits {
@@ -315,6 +335,10 @@ struct settings {
     size_t exception_count;
     struct settings_lockdown *lockdowns;
     size_t lockdown_count;
+    const char *const *default_outbound; /* as account.outbound; none = all outbounds */
+    size_t default_outbound_count;
+    struct settings_outbound *outbounds;
+    size_t outbound_count;
 };
 
 /*
@@ -354,6 +378,9 @@ const struct settings_user *settings_user_find(const struct settings *settings,
 /* The route for a domain: exact name, then "*"; NULL = by MX. */
 const struct settings_route *settings_route_find(const struct settings *settings,
                                                  struct slice domain);
+/* The outbound route of this name; NULL = none. */
+const struct settings_outbound *settings_outbound_find(const struct settings *settings,
+                                                       struct slice name);
 /* The override for an address: full address first, then its domain; NULL = none. */
 const struct settings_recipient *settings_recipient_find(const struct settings_account *account,
                                                          struct slice address);

@@ -19,6 +19,7 @@ static const char *const level_words[] = {"none", "encrypted", "verified", "dane
 static const char *const tls_words[] = {"1.2", "1.3", NULL};
 static const char *const requiretls_words[] = {"strict", "relaxed", NULL};
 static const char *const unmet_words[] = {"hold", "portal", "clear", NULL};
+static const char *const outbound_words[] = {"starttls", "tls", NULL};
 static const char *const proof_words[] = {"code", "answer", "link", NULL};
 
 #define AT(field) offsetof(struct STRUCT, field)
@@ -91,6 +92,7 @@ static const struct settings_row account_rows[] = {
     {"notice_subject",     VALUE_TEXT,     AT(notice_subject_cstr),  0,  "You have a secure message", 0, 0, NULL},
     {"receipts",           VALUE_FLAG,     AT(receipts),             0,  "yes",   0, 0, NULL},
     {"relay_networks",     VALUE_NETWORKS, AT(relay_networks), AT(relay_network_count), "", 0, 0, NULL},
+    {"outbound",           VALUE_TEXTS,    AT(outbound), AT(outbound_count), "", 0, 0, NULL},
 };
 static const struct settings_section account_inner[] = {
     {"recipient", true, AT(recipients), AT(recipient_count), sizeof(struct settings_recipient),
@@ -124,6 +126,19 @@ static const struct settings_row lockdown_rows[] = {
     {"client_certificate", VALUE_FLAG,     AT(client_certificate), 0,                          "no",  0, 0, NULL},
     {"certificate_names",  VALUE_TEXTS,    AT(certificate_names),  AT(certificate_name_count), "",    0, 0, NULL},
     {"fingerprints",       VALUE_TEXTS,    AT(fingerprints),       AT(fingerprint_count),      "",    0, 0, NULL},
+};
+#undef STRUCT
+
+#define STRUCT settings_outbound
+static const struct settings_row outbound_rows[] = {
+    {"weight",        VALUE_COUNT,     AT(weight),          0, "1",        0, 1000, NULL},
+    {"source",        VALUE_TEXTS,     AT(source), AT(source_count), "",   0, 0, NULL},
+    {"helo",          VALUE_DOMAIN,    AT(helo_cstr),       0, "",         0, 0, NULL},
+    {"smart_host",    VALUE_HOST_PORT, AT(smart_host_cstr), 0, "",         0, 0, NULL},
+    {"mode",          VALUE_WORD,      AT(mode),            0, "starttls", 0, 0, outbound_words},
+    {"user",          VALUE_TEXT,      AT(user_cstr),       0, "",         0, 0, NULL},
+    {"password_file", VALUE_FILE,      AT(password),        0, "",         0, 0, NULL},
+    {"secure_mail",   VALUE_FLAG,      AT(secure_mail),     0, "no",       0, 0, NULL},
 };
 #undef STRUCT
 
@@ -246,6 +261,7 @@ static const struct settings_row root_rows[] = {
     {"scribe_processes",  VALUE_COUNT,    AT(scribe_processes),  0, "0",       0, 16,  NULL},
     {"portal_processes",  VALUE_COUNT,    AT(portal_processes),  0, "0",       0, 8,   NULL},
     {"hold_all",          VALUE_FLAG,     AT(hold_all),          0, "no",      0, 0,   NULL},
+    {"default_outbound",  VALUE_TEXTS,    AT(default_outbound), AT(default_outbound_count), "", 0, 0, NULL},
     {"story_keep",        VALUE_DURATION, AT(story_keep_ms),     0, "90d",     MINUTE_MS, 36500 * DAY_MS, NULL},
 };
 static const struct settings_section root_inner[] = {
@@ -263,6 +279,8 @@ static const struct settings_section root_inner[] = {
      offsetof(struct settings_exception, domain_cstr), VALUE_DOMAIN, ROWS(exception_rows), NULL, 0},
     {"lockdown", true, AT(lockdowns), AT(lockdown_count), sizeof(struct settings_lockdown),
      offsetof(struct settings_lockdown, name_cstr), VALUE_TEXT, ROWS(lockdown_rows), NULL, 0},
+    {"outbound", true, AT(outbounds), AT(outbound_count), sizeof(struct settings_outbound),
+     offsetof(struct settings_outbound, name_cstr), VALUE_TEXT, ROWS(outbound_rows), NULL, 0},
     {"limits", false, AT(limits), 0, sizeof(struct settings_limits), 0, VALUE_TEXT, ROWS(limits_rows), NULL, 0},
     {"delivery", false, AT(delivery), 0, sizeof(struct settings_delivery), 0, VALUE_TEXT, ROWS(delivery_rows), NULL, 0},
     {"board", false, AT(board), 0, sizeof(struct settings_board), 0, VALUE_TEXT, ROWS(board_rows), NULL, 0},

@@ -72,8 +72,22 @@ smtpd_tls_received_header = yes
 """
 
 
+SASL = """smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = cyrus
+smtpd_sasl_path = smtpd
+cyrus_sasl_config_path = {folder}/sasl
+smtpd_sasl_local_domain = {name}
+smtpd_sasl_security_options = noanonymous
+smtpd_tls_auth_only = yes
+smtpd_relay_restrictions = permit_sasl_authenticated, reject
+smtpd_recipient_restrictions = permit_sasl_authenticated, reject
+"""
+
+
 class Postfix:
-    def __init__(self, folder, address, port, name, certificate, key, level='may', more=''):
+    """login: (user, password) in a sasldb of its own; whoever relays must give it."""
+
+    def __init__(self, folder, address, port, name, certificate, key, level='may', more='', login=None):
         self.folder, self.address, self.port, self.name = folder, address, port, name
         self.config = os.path.join(folder, 'etc')
         self.log = os.path.join(folder, 'log')
@@ -89,8 +103,34 @@ class Postfix:
         for file, text in (('main.cf', MAIN + more), ('master.cf', MASTER)):
             with open(os.path.join(self.config, file), 'w', encoding='ascii') as out:
                 out.write(text.format(**values))
+        if login:
+            self._take_logins(login, values)
         self._postfix('start')
         wait_until(lambda: 'started' in self.log_text(), 20, what='Postfix start')
+
+    def _take_logins(self, login, values):
+        folder = os.path.join(self.folder, 'sasl')
+        os.makedirs(folder)
+        self.database = os.path.join(folder, 'sasldb2')
+        subprocess.run(['saslpasswd2', '-p', '-c', '-f', self.database, '-u', self.name, login[0]], input=login[1],
+                       text=True, check=True, timeout=20)
+        os.chown(self.database, pwd.getpwnam('postfix').pw_uid, -1)
+        with open(os.path.join(self.config, 'main.cf'), 'a', encoding='ascii') as out:
+            out.write(SASL.format(**values))
+        self._write_mechanisms('PLAIN LOGIN')
+
+    def _write_mechanisms(self, words):
+        path = os.path.join(self.folder, 'sasl', 'smtpd.conf')
+        with open(path, 'w', encoding='ascii') as out:
+            out.write(f'pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {self.database}\n'
+                      f'mech_list: {words}\n')
+        for readable in (self.folder, os.path.dirname(path), path):
+            os.chmod(readable, 0o755)
+
+    def offer(self, mechanisms):
+        """Other mechanisms of AUTH from now on."""
+        self._write_mechanisms(mechanisms)
+        self._postfix('reload')
 
     def _postfix(self, command):
         # The start script leaves the master in the background with our streams: give it none.

@@ -3,6 +3,7 @@
 
 It takes every message it is given and notes how it came. What it does wrong is chosen by options.
 """
+import base64
 import email
 import email.policy
 import hashlib
@@ -51,14 +52,18 @@ class Sink:
     handshake     function(socket, session) -> the TLS stream, or None for the end: instead of ours
     keywords      further EHLO lines; tls_keywords: only under TLS
     on_message    function(Received), called instead of keeping the message
+    login         (user, password) that must be given, under TLS, before MAIL; AUTH PLAIN and LOGIN, or
+                  only `mechanisms`
+    tls_first     the handshake comes before the greeting
     bulk          for messages too large to keep: of each only the header stays, and `body_bytes` and
                   `body_sha256` say what followed it (one message at a time, dots not taken out)
     """
 
     def __init__(self, address, port, name, certificates=(), garble=False, hang_up=False, rule=None,
                  keywords=(), tls_least=ssl.TLSVersion.TLSv1_2, on_message=None, bulk=False, handshake=None,
-                 tls_keywords=()):
+                 tls_keywords=(), login=None, mechanisms='PLAIN LOGIN', tls_first=False):
         self.bulk, self.handshake, self.tls_keywords = bulk, handshake, list(tls_keywords)
+        self.login, self.mechanisms, self.tls_first = login, mechanisms, tls_first
         self.address, self.port, self.name = address, port, name
         self.garble, self.hang_up, self.rule, self.keywords = garble, hang_up, rule, list(keywords)
         self.messages, self.sessions = [], []
@@ -145,9 +150,12 @@ class Sink:
                 pass
 
     def _talk(self, sock, session):
+        if self.tls_first:
+            sock = self._secure(sock, session)
         send = lambda line: sock.sendall(line.encode() + b'\r\n')
         reader = sock.makefile('rb')
         mail_from, recipients = None, []
+        session.user = None
         send(self._reply('CONNECT', '', session) or f'220 {self.name} ESMTP')
         while True:
             line = reader.readline(70000)
@@ -169,6 +177,8 @@ class Sink:
                 words += self.tls_keywords if session.tls else []
                 if (self.contexts or self.garble or self.hang_up or self.handshake) and not session.tls:
                     words.append('STARTTLS')
+                if self.login and session.tls:
+                    words.append(f'AUTH {self.mechanisms}')
                 if verb == 'HELO':
                     words = words[:1]
                 sock.sendall(b''.join(f'250{"-" if word is not words[-1] else " "}{word}\r\n'.encode()
@@ -180,14 +190,16 @@ class Sink:
                 if self.garble:
                     sock.sendall(b'this is not a TLS record\r\n' * 20)
                     return
-                self.open.discard(sock)
-                sock = self._shake(sock, session)
+                sock = self._secure(sock, session)
                 if not sock:
                     return
-                self.open.add(sock)
-                session.tls = sock.version()
                 reader = sock.makefile('rb')
                 send = lambda line, sock=sock: sock.sendall(line.encode() + b'\r\n')
+            elif verb == 'AUTH':
+                session.user = self._log_in(argument, reader, send) if session.tls else None
+                send('235 2.7.0 welcome' if session.user else '535 5.7.8 wrong')
+            elif verb == 'MAIL' and self.login and not session.user:
+                send('530 5.7.0 log in first')
             elif verb == 'MAIL':
                 mail_from, recipients = _path(argument), []
                 send('250 2.1.0 sender ok')
@@ -247,6 +259,28 @@ class Sink:
             context = self.contexts[min(self.handshakes, len(self.contexts) - 1)]
             self.handshakes += 1
         return context.wrap_socket(sock, server_side=True)
+
+    def _secure(self, sock, session):
+        self.open.discard(sock)
+        sock = self._shake(sock, session)
+        if sock:
+            self.open.add(sock)
+            session.tls = sock.version()
+        return sock
+
+    def _log_in(self, argument, reader, send):
+        """The user's name, or None."""
+        def ask(what):
+            send('334 ' + base64.b64encode(what).decode())
+            return base64.b64decode(reader.readline(4000))
+        kind, _, words = argument.partition(' ')
+        if kind.upper() not in self.mechanisms.split():
+            return None
+        if kind.upper() == 'PLAIN':
+            _, user, password = (base64.b64decode(words) if words else ask(b'')).split(b'\0')
+        else:
+            user, password = ask(b'Username:'), ask(b'Password:')
+        return user.decode() if (user.decode(), password.decode()) == self.login else None
 
     def _reply(self, verb, argument, session):
         return self.rule(verb, argument, session) if self.rule else None
