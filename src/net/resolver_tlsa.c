@@ -139,7 +139,9 @@ static void on_addresses(void *context, uint64_t inner,
     struct tlsa_ask *ask = context;
 
     (void)inner;
-    if (answer->outcome == RESOLVER_TRY_LATER || answer->dnssec == DNSSEC_BOGUS)
+    /* One signed kind is enough: many name servers cannot prove that they have no AAAA record. */
+    if (answer->outcome == RESOLVER_TRY_LATER ||
+        (answer->dnssec == DNSSEC_BOGUS && !answer->has_secure_kind))
         finish_without(ask, RESOLVER_TRY_LATER, answer->dnssec, false, DNS_TTL_NEGATIVE_S,
                        answer->text_cstr[0] != '\0'
                            ? answer->text_cstr

@@ -8,11 +8,13 @@ import time
 
 import pytest
 
+from test_clock import DAY, clock  # noqa: F401  (a fixture)
 from world import wait_until
 from world.dnssec import tlsa
 from world.farm import Farm
 from world.mails import canary_mail, header_id, make_mail, send, submit
 from world.policyhost import policy
+from world.postern import SANITIZED
 from world.reader import link_in
 
 pytestmark = pytest.mark.needs('root', 'namespaces', 'nsd', 'ldns', 'dns')
@@ -238,17 +240,120 @@ def test_failed_handshakes_do_not_end_in_clear_at_once(farm, house):
 # ---- the certificate is changed ----
 
 @waits('modes')
-def test_certificate_changes_between_the_test_and_the_message(farm, house):
+@pytest.mark.parametrize('proof', ['WebPKI', 'DANE'])
+def test_certificate_changes_between_the_test_and_the_message(farm, house, proof):
     """`postern tls test` sees a good host. The connection that carries the message does not."""
     case = farm.domain('swap')
-    host = case.host()
+    pair = case.issue() if proof == 'WebPKI' else case.self_signed()
+    host = case.host(pair)
+    if proof == 'DANE':
+        case.tlsa(tlsa(pair[0], 3, 1, 1))
     farm.start()
     server = start(farm, house, tls_retry='2s')
     answer = server.control('tls', 'test', 'swap.test').stdout
-    assert 'mx.swap.test' in answer
+    assert 'mx.swap.test' in answer and ('dane' if proof == 'DANE' else 'verified') in answer.lower(), answer
     host.set_certificates([case.issue('impostor.example.test')])
     mail = canary_mail(['a@swap.test'])
     assert submit(server, mail, ['a@swap.test'])[0] == 250
-    assert link_in(host.wait(1)[0])
+    wait_until(lambda: server.recipient(header_id(mail), 'a@swap.test')['method'] == 'portal', 30, what='the portal')
     untouched(host, header_id(mail))
-    assert server.recipient(header_id(mail), 'a@swap.test')['method'] == 'portal'
+    if proof == 'WebPKI':
+        assert link_in(host.wait(1)[0])
+
+
+# ---- what is remembered, told, reported ----
+
+@waits('modes')
+def test_the_ratchet_holds_over_a_restart(farm, house):
+    """A host that did TLS again and again and suddenly offers none is not sent anything in clear."""
+    case = farm.domain('steady')
+    host = case.host(case.self_signed())
+    farm.start()
+    server = start(farm, house, {'ratchet': 2, 'ratchet_hold': '1h', 'idle': '0s'})
+    for _ in range(2):
+        assert delivered(server, post(server, 'a@steady.test'), 'a@steady.test') == ('encrypted', 10)
+    host.contexts = []
+    server.kill_all()
+    server.start()
+    message = post(server, 'a@steady.test')
+    assert held(server, message, 'a@steady.test') == 11
+    untouched(host, message)
+    assert not [line for session in host.sessions for line in session.clear if line.upper().startswith('MAIL')]
+    host.set_certificates([case.self_signed('mx.steady.test')])
+    assert delivered(server, message, 'a@steady.test') == ('encrypted', 10)
+
+
+@waits('modes')
+def test_the_sender_is_told_soon(farm, house):
+    """Mail held by a policy: the sender hears of it within policy_notice, with the reason, and not in days."""
+    case = farm.domain('shut')
+    case.host()
+    case.tlsa('3 1 1 ' + '00' * 32)
+    farm.start()
+    server = start(farm, house, {'policy_notice': '1s'})
+    mail = make_mail(['a@shut.test'], subject=ORDINARY, body='This is for nobody else.\n')
+    assert submit(server, mail, ['a@shut.test'])[0] == 250
+    notice = farm.world.clinic.wait(1, fits=lambda m: m.mail.get_content_type() == 'multipart/report')[0]
+    report = [part for part in notice.mail.walk() if part.get_content_type() == 'message/delivery-status'][0].get_payload()[1]
+    assert report['Action'] == 'delayed' and report['Status'].startswith('4.7.'), str(report)
+    assert 'DANE' in notice.text() or 'TLSA' in notice.text(), notice.text()
+    assert b'for nobody else' not in notice.data
+    time.sleep(3)
+    assert len([m for m in farm.world.clinic.messages if m.mail.get_content_type() == 'multipart/report']) == 1
+
+
+@waits('table')
+def test_the_story_tells_what_was_looked_up(farm, house):
+    """Row, look-ups with their DNSSEC state, the policy by its id, the certificate: for people and for programs."""
+    dane, sts = farm.domain('dane'), farm.domain('sts')
+    pair = dane.self_signed()
+    dane.host(pair)
+    dane.tlsa(tlsa(pair[0], 3, 1, 1))
+    sts.host()
+    sts.enforce(identity='20260101T')
+    farm.start()
+    server = start(farm, house)
+    message = post(server, 'a@dane.test', 'a@sts.test')
+    assert delivered(server, message, 'a@dane.test') == ('dane', 3)
+    assert delivered(server, message, 'a@sts.test') == ('verified', 7)
+    event = last(server, message, 'a@dane.test', 'delivered')
+    assert 'mx.dane.test TLSA: secure' in event['lookups'] and 'dane.test MX: secure' in event['lookups'], event
+    assert '3 1 1' in event['policy'] and event['certificate'], event
+    event = last(server, message, 'a@sts.test', 'delivered')
+    assert '20260101T' in event['policy'] and event['certificate'], event
+    text = server.control('trace', message).stdout
+    for word in ('20260101T', '3 1 1', 'TLSA: secure'):
+        assert word in text, text
+    for domain, word in (('dane.test', 'TLSA'), ('sts.test', '20260101T')):
+        text = server.control('explain', '--from', 'alice@clinic.test', '--to', f'b@{domain}').stdout
+        assert word in text, text
+
+
+@waits('report')
+@pytest.mark.skipif(SANITIZED, reason='the sanitizers want to be the first library')
+def test_reports_do_not_loop(farm, house, clock):
+    """
+    A domain that wants reports by mail, and whose TLS is bad: one message, one report the next day, and none about that
+    report the day after, though the report had the same trouble on its way [RFC 8460 §5.3].
+    """
+    hosts = {}
+    for name in ('told', 'other'):
+        case = farm.domain(name)
+        hosts[name] = case.host(case.self_signed())
+        case.record(f'_smtp._tls.{name}.test. 60 IN TXT "v=TLSRPTv1; rua=mailto:tls@{name}.test"')
+    farm.start()
+    server = house(farm.world, {**farm.settings(), 'tls_reports': {'from': 'tls-reports@clinic.test', 'spread': '1s'}})
+
+    def reports(name):
+        return [m for m in hosts[name].messages if m.mail.get_content_type() == 'multipart/report']
+    clock.set(0)
+    assert delivered(server, post(server, 'a@told.test'), 'a@told.test')[0] == 'encrypted'
+    clock.set(DAY)
+    wait_until(lambda: reports('told'), 60, what='the first report')
+    for day in (2, 3):
+        post(server, f'day{day}@other.test')
+        hosts['other'].wait(1, fits=lambda m, day=day: m.recipients == [f'day{day}@other.test'])
+        clock.set(day * DAY)
+        wait_until(lambda day=day: len(reports('other')) >= day - 1, 60, what='a report to the other')
+    assert len(reports('told')) == 1, [m.data for m in reports('told')]
+    assert len(reports('other')) == 2

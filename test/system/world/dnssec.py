@@ -36,15 +36,19 @@ class SignedNames:
         self.forged.append((name.rstrip('.').lower() + '.', kind))
 
     def fail(self, zone):
+        """The zone is delegated, signed where its parent is, and its server cannot answer."""
         self.failing.append(zone)
 
     def cut(self, zone):
+        """Whatever stands in the signed zone below this name: the answer is that there is nothing, without proof."""
         self.missing.append(zone)
 
     def start(self):
-        zones = {'open.test': HEAD.format(zone='open.test') + self._lines(lambda name: name.endswith('.open.test.'))}
+        records = self.records + [line for zone in self.failing for line in (
+            f'{zone}. 60 IN NS ns.test.', f'{zone}. 60 IN DS 1 13 2 ' + '00' * 32)]
+        zones = {'open.test': HEAD.format(zone='open.test') + self._lines(records, True)}
         zones['test'] = self._sign(HEAD.format(zone='test') + f'ns A {self.address}\nopen NS ns\n' +
-                                   self._lines(lambda name: not name.endswith('.open.test.')))
+                                   self._lines(records, False))
         for zone in self.missing:
             zones[zone] = HEAD.format(zone=zone)
         self.server = Nsd(os.path.join(self.folder, 'nsd'), self.address, self.port, zones, broken=self.failing)
@@ -59,8 +63,10 @@ class SignedNames:
     def _run(self, *words):
         return subprocess.run(words, cwd=self.folder, check=True, capture_output=True, text=True).stdout
 
-    def _lines(self, belongs):
-        return ''.join(record + '\n' for record in self.records if belongs(record.split()[0].lower()))
+    @staticmethod
+    def _lines(records, are_open):
+        return ''.join(record + '\n' for record in records
+                       if record.split()[0].lower().endswith('.open.test.') == are_open)
 
     def _sign(self, text):
         with open(os.path.join(self.folder, 'test.zone'), 'w', encoding='ascii') as file:

@@ -141,7 +141,8 @@ class Farm:
     def settings(self):
         """What a server needs to live in this world."""
         return {'resolver': {'local_data': None, 'forward': [f'{NAMES_ADDRESS}@{self.names.port}'],
-                             'trust_anchor': self.names.anchor}}
+                             'trust_anchor': self.names.anchor},
+                'sts': {'port': self.policies.port, 'allow_private': True}}
 
     def real_postfix(self):
         """One Postfix with a good certificate for two names, of which one has TLSA records."""
@@ -426,6 +427,7 @@ def _(c):
 @case('dane-robbed')
 def _(c):
     c.host()
+    c.tlsa('3 1 1 ' + '00' * 32)
     c.farm.names.cut(f'_tcp.mx.{c.domain}')
 
 
@@ -514,14 +516,6 @@ def _(c):
     c.tlsa('3 1 1 ' + '00' * 32, name='mx1.' + c.domain)
     c.host(good, 'mx2.' + c.domain, preference=20)
     c.tlsa(tlsa(good[0], 3, 1, 1), name='mx2.' + c.domain)
-
-
-@case('dane-swapped')
-def _(c):
-    """The published certificate for the first handshake, another one from then on."""
-    good = c.self_signed()
-    c.host([good, c.issue('mx.elsewhere.test')])
-    c.tlsa(tlsa(good[0], 3, 1, 1))
 
 
 # ---- DNSSEC elsewhere ----
@@ -800,9 +794,16 @@ def _(c):
     c.tlsa(tlsa(pair[0], 3, 1, 1))
 
 
+@case('requiretls-signed-mx')
+def _(c):
+    """Promised, a good certificate, and the signed MX record says that it is the domain's host."""
+    c.host(tls_keywords=['REQUIRETLS'])
+
+
 @case('requiretls-plain')
 def _(c):
     """Promised, with a good certificate; but who says that this host takes the domain's mail?"""
+    c.domain = f'{c.name}.open.test'
     c.host(tls_keywords=['REQUIRETLS'])
 
 
