@@ -256,37 +256,106 @@ static void put_due(struct keeper *keeper, struct slice name, int64_t due_ms)
 
 /* ---- asking the scout ---- */
 
+static struct board_test *find_asked(struct keeper *keeper, uint64_t id)
+{
+    const struct list *tests = &keeper->board.tests;
+
+    for (struct list_link *link = list_first(tests); link != NULL;
+         link = list_next(tests, link))
+        if (LIST_ELEMENT(link, struct board_test, link)->id == id)
+            return LIST_ELEMENT(link, struct board_test, link);
+    return NULL;
+}
+
+/* The scout is not there, or died over it. */
+static void lose_test(struct keeper *keeper, struct board_test *test)
+{
+    put_due(keeper, slice_from_cstr(test->name_cstr), clock_unix_ms() + AFTER_LOSS_MS);
+    end_test(keeper, test);
+}
+
 static void on_tested(struct keeper *keeper, const struct ask *ask, enum ipc_type type,
                       const union ipc_any *answer)
 {
-    const struct list *tests = &keeper->board.tests;
-    struct board_test *test = NULL;
-    struct list_link *link;
+    struct board_test *test = find_asked(keeper, ask->a);
     char *name_cstr;
 
-    for (link = list_first(tests); link != NULL && test == NULL; link = list_next(tests, link))
-        if (LIST_ELEMENT(link, struct board_test, link)->id == ask->a)
-            test = LIST_ELEMENT(link, struct board_test, link);
     if (test == NULL)
         return;
-    if (answer == NULL || type != IPC_TLS_TESTED) {
-        put_due(keeper, slice_from_cstr(test->name_cstr), clock_unix_ms() + AFTER_LOSS_MS);
-    } else {
-        STAT_ADD(BOARD_TESTS, 1);
-        name_cstr = strdup(test->name_cstr);
-        must(name_cstr != NULL);
-        inbox_put_own(keeper, &kind_tested, type, answer, name_cstr, 0, 0, 0);
-    }
-    end_test(keeper, test);
     loop_timer_set(keeper->board.timer, 0);
+    if (answer == NULL || type != IPC_TLS_TESTED) {
+        lose_test(keeper, test);
+        return;
+    }
+    STAT_ADD(BOARD_TESTS, 1);
+    name_cstr = strdup(test->name_cstr);
+    must(name_cstr != NULL);
+    inbox_put_own(keeper, &kind_tested, type, answer, name_cstr, 0, 0, 0);
+    end_test(keeper, test);
+}
+
+static bool ask_hosts(struct keeper *keeper, struct board_test *test,
+                      struct ipc_tls_test *question)
+{
+    struct ask ask = {.on_answer = on_tested, .a = test->id};
+
+    return asks_put_scout(keeper, &ask, IPC_TLS_TEST, question);
+}
+
+/* Nobody has mailed this domain yet: its policy is asked for here, and not kept. */
+static void on_policy(struct keeper *keeper, const struct ask *ask, enum ipc_type type,
+                      const union ipc_any *answer)
+{
+    struct board_test *test = find_asked(keeper, ask->a);
+    struct ipc_tls_test question = {.sts = STS_NONE};
+    const struct ipc_sts_found *found = answer == NULL ? NULL : &answer->sts_found;
+
+    if (test == NULL)
+        return;
+    question.domain = slice_from_cstr(test->name_cstr);
+    if (found != NULL && type == IPC_STS_FOUND && found->outcome == STS_OUTCOME_POLICY) {
+        question.sts = found->mode;
+        question.sts_id = found->id;
+        question.sts_mx = found->mx;
+    } else if (found != NULL && type == IPC_STS_FOUND &&
+               found->outcome == STS_OUTCOME_UNFETCHED) {
+        question.sts = STS_UNFETCHED;
+        question.sts_id = found->id;
+    }
+    if (!ask_hosts(keeper, test, &question))
+        lose_test(keeper, test);
+}
+
+static bool ask_policy(struct keeper *keeper, struct board_test *test)
+{
+    struct ask ask = {.on_answer = on_policy, .a = test->id};
+    struct ipc_sts_find question = {.domain = slice_from_cstr(test->name_cstr)};
+
+    return asks_put_scout(keeper, &ask, IPC_STS_FIND, &question);
+}
+
+static bool begin_test(struct keeper *keeper, struct board_test *test)
+{
+    struct domain *domain = domain_find(keeper, slice_from_cstr(test->name_cstr));
+    struct ipc_tls_test question = {.domain = slice_from_cstr(test->name_cstr)};
+    char host_cstr[STORE_BOARD_NAME_SIZE];
+    struct ipc_deliver known = {.sts = STS_NONE};
+
+    deliver_next_hop(keeper, question.domain, host_cstr, sizeof host_cstr, &question.port);
+    question.host = slice_from_cstr(host_cstr);
+    if (question.host.len == 0 && (domain == NULL || !domain->sts.is_known))
+        return ask_policy(keeper, test);
+    if (question.host.len == 0)
+        sts_fill(keeper, domain, &known);
+    question.sts = known.sts;
+    question.sts_id = known.sts_id;
+    question.sts_mx = known.sts_mx;
+    return ask_hosts(keeper, test, &question);
 }
 
 bool board_test_now(struct keeper *keeper, struct slice domain)
 {
     struct board_test *test = find_test(keeper, domain);
-    struct ipc_tls_test question;
-    char host_cstr[STORE_BOARD_NAME_SIZE];
-    struct ask ask = {.on_answer = on_tested, .a = keeper_next_id(keeper)};
 
     if (test != NULL)
         return true;
@@ -294,12 +363,9 @@ bool board_test_now(struct keeper *keeper, struct slice domain)
         return false;
     test = calloc(1, sizeof *test);
     must(test != NULL);
-    test->id = ask.a;
+    test->id = keeper_next_id(keeper);
     lower(domain, test->name_cstr);
-    question = (struct ipc_tls_test){.domain = slice_from_cstr(test->name_cstr)};
-    deliver_next_hop(keeper, question.domain, host_cstr, sizeof host_cstr, &question.port);
-    question.host = slice_from_cstr(host_cstr);
-    if (!asks_put_scout(keeper, &ask, IPC_TLS_TEST, &question)) {
+    if (!begin_test(keeper, test)) {
         free(test);
         return false;
     }

@@ -27,6 +27,7 @@ static const struct command commands[] = {
     {"stats", stats_answer, NULL},     {"metrics", metrics_answer, NULL},
     {"ready", ready_answer, NULL},     {"backup", backup_answer, NULL},
     {"sts", sts_answer, NULL},         {"routes", routes_answer, NULL},
+    {"tls", tls_answer, NULL},
 };
 
 /* ---- pieces ---- */

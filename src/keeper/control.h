@@ -83,6 +83,7 @@ json_t *routes_objects(struct keeper *keeper);
 MUST_CHECK bool routes_expose(struct keeper *keeper, struct buffer *out);
 void domains_answer(struct control_output *output, const json_t *request);
 void sts_answer(struct control_output *output, const json_t *request);
+void tls_answer(struct control_output *output, const json_t *request);
 /* What `status` says of published policies. */
 json_t *sts_status(struct keeper *keeper);
 

@@ -20,6 +20,7 @@ static const struct command {
     {"queue", command_queue, "list, hold, release, retry or purge waiting mail"},
     {"retract", command_retract, "take a message back, as far as that is possible"},
     {"explain", command_explain, "say how a message would travel, and why"},
+    {"tls", command_tls, "test other domains' TLS, and show what is known of it"},
     {"sts", command_sts, "show the MTA-STS policies of other domains that are kept"},
     {"domains", command_domains, "show what is known of other domains' TLS"},
     {"routes", command_routes, "show which outbound routes work"},

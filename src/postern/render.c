@@ -3,13 +3,14 @@
 
 #include "base/must.h"
 #include "base/slice.h"
+#include "postern/render_parts.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
 #include <time.h>
 
-enum { CELL_SIZE = 80, TIME_SIZE = 24, FACT_WIDTH = 76 };
+enum { CELL_SIZE = 80, TIME_SIZE = RENDER_TIME_SIZE, FACT_WIDTH = 76 };
 
 static const char *text_of(const json_t *object, const char *key_cstr)
 {
@@ -24,7 +25,7 @@ static json_int_t number_of(const json_t *object, const char *key_cstr)
 }
 
 /* Without control characters, C1 (C2 80 .. C2 9F) included. */
-static void print_clean(const char *text_cstr, FILE *to)
+void render_clean(const char *text_cstr, FILE *to)
 {
     for (const unsigned char *at = (const unsigned char *)text_cstr; *at != 0; at++) {
         if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0) {
@@ -37,7 +38,7 @@ static void print_clean(const char *text_cstr, FILE *to)
 }
 
 /* "2026-11-22 07:00:01" */
-static const char *write_time(json_int_t ms, char text_out[TIME_SIZE])
+const char *render_time(json_int_t ms, char text_out[TIME_SIZE])
 {
     time_t seconds = (time_t)(ms / 1000);
     struct tm parts;
@@ -49,7 +50,7 @@ static const char *write_time(json_int_t ms, char text_out[TIME_SIZE])
 }
 
 /* "in 5m", "3h ago", "now" */
-static void write_distance(json_int_t ms, char *text_out, size_t size)
+void render_distance(json_int_t ms, char *text_out, size_t size)
 {
     static const struct {
         json_int_t ms;
@@ -84,14 +85,8 @@ static void print_size(json_int_t bytes, FILE *to)
 
 /* ---- tables ---- */
 
-enum cell { CELL_TEXT, CELL_TIME, CELL_DISTANCE, CELL_FLAG };
-
-struct column {
-    const char *key_cstr, *title_cstr;
-    enum cell kind;
-};
-
-static void write_cell(const json_t *row, const struct column *column, char text_out[CELL_SIZE])
+static void write_cell(const json_t *row, const struct render_column *column,
+                       char text_out[CELL_SIZE])
 {
     const json_t *value = json_object_get(row, column->key_cstr);
     char time_cstr[TIME_SIZE];
@@ -106,15 +101,15 @@ static void write_cell(const json_t *row, const struct column *column, char text
         (void)snprintf(text_out, CELL_SIZE, "%s", json_string_value(value));
     else if (column->kind == CELL_TIME)
         (void)snprintf(text_out, CELL_SIZE, "%s",
-                       write_time(json_integer_value(value), time_cstr));
+                       render_time(json_integer_value(value), time_cstr));
     else if (column->kind == CELL_DISTANCE)
-        write_distance(json_integer_value(value), text_out, CELL_SIZE);
+        render_distance(json_integer_value(value), text_out, CELL_SIZE);
     else
         (void)snprintf(text_out, CELL_SIZE, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 }
 
-static void print_table(const json_t *rows, const struct column *columns, size_t column_count,
-                        FILE *to)
+void render_table(const json_t *rows, const struct render_column *columns, size_t column_count,
+                  FILE *to)
 {
     size_t widths[12] = {0}, index;
     char cell[CELL_SIZE];
@@ -135,7 +130,7 @@ static void print_table(const json_t *rows, const struct column *columns, size_t
     {
         for (size_t i = 0; i < column_count; i++) {
             write_cell(row, &columns[i], cell);
-            print_clean(cell, to);
+            render_clean(cell, to);
             if (i + 1 < column_count)
                 (void)fprintf(to, "%*s", (int)(widths[i] - strlen(cell)) + 2, "");
         }
@@ -204,7 +199,7 @@ static void print_fact(const char *label_cstr, const char *text_cstr, FILE *to)
             memcpy(part_cstr, line.at, len);
             part_cstr[len] = 0;
             (void)fprintf(to, "          %-13s ", is_first ? label_cstr : "");
-            print_clean(part_cstr, to);
+            render_clean(part_cstr, to);
             (void)fputc('\n', to);
             line = slice_trim(slice_from(line, len));
             is_first = false;
@@ -225,7 +220,7 @@ static void print_value(const char *key_cstr, const char *label_cstr, const json
     if (json_is_boolean(value))
         (void)snprintf(text_cstr, sizeof text_cstr, "%s", json_is_true(value) ? "yes" : "no");
     else if (json_is_integer(value) && len > 3 && strcmp(key_cstr + len - 3, "_ms") == 0)
-        (void)write_time(json_integer_value(value), text_cstr);
+        (void)render_time(json_integer_value(value), text_cstr);
     else if (json_is_integer(value))
         (void)snprintf(text_cstr, sizeof text_cstr, "%" JSON_INTEGER_FORMAT,
                        json_integer_value(value));
@@ -248,7 +243,7 @@ static void print_event(const json_t *event, FILE *to)
     const char *key_cstr;
     json_t *value;
 
-    (void)fprintf(to, "      %s  ", write_time(number_of(event, "at_ms"), time_cstr));
+    (void)fprintf(to, "      %s  ", render_time(number_of(event, "at_ms"), time_cstr));
     for (const char *at = text_of(event, "event"); *at != 0; at++)
         (void)fputc(*at == '_' ? ' ' : *at, to);
     (void)fputc('\n', to);
@@ -286,7 +281,7 @@ static void print_recipient(const json_t *recipient, FILE *to)
     char when_cstr[CELL_SIZE];
 
     (void)fputs("\n  ", to);
-    print_clean(text_of(recipient, "address"), to);
+    render_clean(text_of(recipient, "address"), to);
     (void)fprintf(to, "   %s", text_of(recipient, "state"));
     if (text_of(recipient, "method")[0] != 0)
         (void)fprintf(to, ", %s%s", text_of(recipient, "method"),
@@ -295,11 +290,11 @@ static void print_recipient(const json_t *recipient, FILE *to)
         (void)fputs(", held", to);
     if (json_object_get(recipient, "due_ms") != NULL &&
         json_object_get(recipient, "expires_ms") == NULL) {
-        write_distance(number_of(recipient, "due_ms"), when_cstr, sizeof when_cstr);
+        render_distance(number_of(recipient, "due_ms"), when_cstr, sizeof when_cstr);
         (void)fprintf(to, ", next %s", when_cstr);
     }
     if (json_object_get(recipient, "expires_ms") != NULL) {
-        write_distance(number_of(recipient, "expires_ms"), when_cstr, sizeof when_cstr);
+        render_distance(number_of(recipient, "expires_ms"), when_cstr, sizeof when_cstr);
         (void)fprintf(to, ", expires %s", when_cstr);
     }
     (void)fputc('\n', to);
@@ -314,22 +309,22 @@ static void print_message_head(const json_t *message, FILE *to)
     (void)fprintf(to, "Message %s", text_of(message, "message"));
     if (text_of(message, "header_id")[0] != 0) {
         (void)fputs("   <", to);
-        print_clean(text_of(message, "header_id"), to);
+        render_clean(text_of(message, "header_id"), to);
         (void)fputc('>', to);
     }
-    (void)fprintf(to, "\n  %s, %s, ", write_time(number_of(message, "accepted_ms"), time_cstr),
+    (void)fprintf(to, "\n  %s, %s, ", render_time(number_of(message, "accepted_ms"), time_cstr),
                   text_of(message, "kind"));
     print_size(number_of(message, "bytes"), to);
     /* Who retracts a notice by its own id would be told that it cannot be recalled. */
     if (text_of(message, "about")[0] != 0)
         (void)fprintf(to, ", belongs to message %s", text_of(message, "about"));
     (void)fputs("\n  from ", to);
-    print_clean(text_of(message, "from")[0] == 0 ? "<>" : text_of(message, "from"), to);
+    render_clean(text_of(message, "from")[0] == 0 ? "<>" : text_of(message, "from"), to);
     if (text_of(message, "account")[0] != 0)
         (void)fprintf(to, " (account %s)", text_of(message, "account"));
     if (text_of(message, "received_by")[0] != 0) {
         (void)fputs(", received by ", to);
-        print_clean(text_of(message, "received_by"), to);
+        render_clean(text_of(message, "received_by"), to);
     }
     (void)fputc('\n', to);
 }
@@ -355,7 +350,7 @@ void render_trace(const json_t *messages, FILE *to)
 
 void render_queue(const json_t *recipients, FILE *to)
 {
-    static const struct column columns[] = {
+    static const struct render_column columns[] = {
         {"message", "message", CELL_TEXT},
         {"address", "recipient", CELL_TEXT},
         {"state", "state", CELL_TEXT},
@@ -371,7 +366,7 @@ void render_queue(const json_t *recipients, FILE *to)
         (void)fputs("Nothing waits.\n", to);
         return;
     }
-    print_table(recipients, columns, COUNT_OF(columns), to);
+    render_table(recipients, columns, COUNT_OF(columns), to);
     (void)fprintf(to, "\n%zu recipients wait.\n", json_array_size(recipients));
 }
 
@@ -385,19 +380,19 @@ void render_retraction(const json_t *recipients, FILE *to)
     {
         const char *outcome_cstr = text_of(recipient, "outcome");
 
-        print_clean(text_of(recipient, "address"), to);
+        render_clean(text_of(recipient, "address"), to);
         if (strcmp(outcome_cstr, "stopped") == 0)
             (void)fputs("   stopped before reading", to);
         else if (strcmp(outcome_cstr, "ended") == 0)
             (void)fprintf(to, "   access ended; it was read at %s UTC",
-                          write_time(number_of(recipient, "read_ms"), time_cstr));
+                          render_time(number_of(recipient, "read_ms"), time_cstr));
         else if (strcmp(outcome_cstr, "cannot") == 0)
             (void)fputs("   cannot be recalled", to);
         else
             (void)fputs("   had ended before", to);
         if (text_of(recipient, "text")[0] != 0) {
             (void)fputs(": ", to);
-            print_clean(text_of(recipient, "text"), to);
+            render_clean(text_of(recipient, "text"), to);
         }
         (void)fputc('\n', to);
     }
@@ -414,7 +409,7 @@ void render_explanation(const json_t *recipients, FILE *to)
 
     json_array_foreach(recipients, index, recipient)
     {
-        print_clean(text_of(recipient, "address"), to);
+        render_clean(text_of(recipient, "address"), to);
         (void)fprintf(to, "   would go by %s%s\n", text_of(recipient, "method"),
                       json_is_true(json_object_get(recipient, "secure")) ? " (secure)" : "");
         for (size_t i = 0; i < COUNT_OF(facts); i++)
@@ -425,19 +420,19 @@ void render_explanation(const json_t *recipients, FILE *to)
 
 void render_routes(const json_t *routes, FILE *to)
 {
-    static const struct column columns[] = {
+    static const struct render_column columns[] = {
         {"route", "route", CELL_TEXT},         {"way", "way", CELL_TEXT},
         {"why", "state", CELL_TEXT},           {"since_ms", "since", CELL_DISTANCE},
         {"delivered", "delivered", CELL_TEXT}, {"deferred", "deferred", CELL_TEXT},
         {"failed", "failed", CELL_TEXT},       {"detail", "what it said", CELL_TEXT},
     };
 
-    print_table(routes, columns, COUNT_OF(columns), to);
+    render_table(routes, columns, COUNT_OF(columns), to);
 }
 
 void render_domains(const json_t *domains, FILE *to)
 {
-    static const struct column columns[] = {
+    static const struct render_column columns[] = {
         {"domain", "domain", CELL_TEXT},       {"tls", "TLS", CELL_TEXT},
         {"level", "proof", CELL_TEXT},         {"mx", "host", CELL_TEXT},
         {"checked_ms", "seen", CELL_DISTANCE}, {"held", "held", CELL_FLAG},
@@ -447,12 +442,12 @@ void render_domains(const json_t *domains, FILE *to)
     if (json_array_size(domains) == 0)
         (void)fputs("No domain has been tried yet.\n", to);
     else
-        print_table(domains, columns, COUNT_OF(columns), to);
+        render_table(domains, columns, COUNT_OF(columns), to);
 }
 
 void render_sts(const json_t *policies, FILE *to)
 {
-    static const struct column columns[] = {
+    static const struct render_column columns[] = {
         {"domain", "domain", CELL_TEXT},
         {"mode", "mode", CELL_TEXT},
         {"id", "id", CELL_TEXT},
@@ -468,7 +463,7 @@ void render_sts(const json_t *policies, FILE *to)
     if (json_array_size(policies) == 0)
         (void)fputs("No policy is kept.\n", to);
     else
-        print_table(policies, columns, COUNT_OF(columns), to);
+        render_table(policies, columns, COUNT_OF(columns), to);
     if (*text_cstr != 0)
         (void)fputc('\n', to);
     for (; *text_cstr != 0; text_cstr++)

@@ -35,6 +35,7 @@ static void epoch_free(struct scout_epoch *epoch)
 {
     list_remove(&epoch->link);
     resolver_free(&epoch->resolver);
+    contexts_free(&epoch->contexts);
     settings_unref(&epoch->settings);
     free(epoch);
 }
@@ -237,6 +238,11 @@ struct scout *scout_new(const struct scout_options *options)
     }
     buffer_init(&scout->scratch, FRAME_MAX_BYTES);
     return scout;
+}
+
+struct loop *scout_loop(const struct scout *scout)
+{
+    return scout->options.loop;
 }
 
 size_t scout_count(const struct scout *scout)

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "role/role.h"
+#include "scout/probe.h"
 #include "scout/report.h"
 #include "scout/sts.h"
 
@@ -15,6 +16,7 @@
 static const struct scout_kind *const kinds[] = {
     &scout_sts,
     &scout_rua,
+    &scout_probe,
     NULL,
 };
 

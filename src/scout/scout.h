@@ -11,6 +11,7 @@
 #ifndef SCOUT_SCOUT_H
 #define SCOUT_SCOUT_H
 
+#include "deliver/contexts.h"
 #include "ipc/pack.h"
 #include "net/resolver.h"
 #include "os/loop.h"
@@ -37,6 +38,7 @@ struct scout_epoch {
     struct list_link link;
     struct settings *settings;
     struct resolver *resolver;
+    struct contexts *contexts; /* NULL before the first test */
     size_t asks;
 };
 
@@ -69,6 +71,8 @@ struct scout_ask {
     uint8_t frame[];
 };
 
+/* The process's loop, for what a room has under way. */
+struct loop *scout_loop(const struct scout *scout);
 /* Give up the place that it has, wait for one in `lane`, then go on with `then` (perhaps before this returns). */
 void scout_enter(struct scout_ask *ask, enum scout_lane lane, scout_fn *then);
 /* The answer; the ask is gone afterwards. The answer's number (its first field) is set here. */

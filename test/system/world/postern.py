@@ -132,6 +132,7 @@ class Postern:
                 'senders': ['alice@clinic.test', 'nurse@clinic.test']},
             ('user', 'bob@clinic.test'): {'account': 'clinic', 'password': self.HASH},
             'limits': {'disk_reserve': '1M'},
+            'board': {'every': '0s'},  # a test that counts connections wants none of ours
             'delivery': {'port': self.world.mx_port, 'retry_first': '500ms', 'retry_max': '1s',
                          'connect_timeout': '3s', 'command_timeout': '20s', 'prefer_ipv4': True},
             'resolver': {'local_data': self.world.records()},
