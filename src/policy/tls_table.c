@@ -74,9 +74,9 @@ struct row {
 };
 
 /*
- * What a message requires stands first. Where what is published adds to it, the line has the number of that row. 12 stands behind
- * that, as 1 and 2 win over it, and before 3 to 9, which it ignores. "Unlisted" stands before 4 and 6: who forges
- * unsigned MX records could point them to a signed host of its own [RFC 8461 §2].
+ * What a message requires stands first, under 1 or 2 whatever is published: that only adds to it. 12 stands behind that, as 1
+ * and 2 win over it, and before 3 to 9, which it ignores. "Unlisted" stands before 4 and 6: who forges unsigned MX
+ * records could point them to a signed host of its own [RFC 8461 §2].
  */
 static const struct row rows[] = {
     {1, "requiretls-mx", REQUIRETLS | MX_DOUBTFUL, SKIP, CLEAR_NEVER, UNMET_NOT_PROVED,
@@ -93,23 +93,23 @@ static const struct row rows[] = {
 
     {2, "secure-mx", NEEDS_MX | MX_DOUBTFUL, SKIP, CLEAR_NEVER, UNMET_NOT_PROVED,
      "the host's name is not proved by DNSSEC, MTA-STS or a route"},
-    {5, "secure-tlsa-unknown", SECURE | TLSA_UNKNOWN, SKIP, CLEAR_NEVER, UNMET_LATER,
+    {2, "secure-tlsa-unknown", SECURE | TLSA_UNKNOWN, SKIP, CLEAR_NEVER, UNMET_LATER,
      "the TLSA look-up failed"},
-    {9, "secure-kept-unlisted", SECURE | UNLISTED | STS_WAS_KEPT, SKIP, CLEAR_NEVER,
+    {2, "secure-kept-unlisted", SECURE | UNLISTED | STS_WAS_KEPT, SKIP, CLEAR_NEVER,
      UNMET_LATER, "the MTA-STS policy does not name this host"},
-    {7, "secure-unlisted", SECURE | UNLISTED, SKIP, CLEAR_NEVER, UNMET_LATER,
+    {2, "secure-unlisted", SECURE | UNLISTED, SKIP, CLEAR_NEVER, UNMET_LATER,
      "the MTA-STS policy does not name this host"},
-    {3, "secure-dane", SECURE | TLSA_USABLE | MX_SIGNED, MATCH_TLSA, CLEAR_NEVER,
+    {2, "secure-dane", SECURE | TLSA_USABLE | MX_SIGNED, MATCH_TLSA, CLEAR_NEVER,
      UNMET_NOT_PROVED, ""},
-    {6, "secure-dane-unsigned-mx", SECURE | TLSA_USABLE, MATCH_TLSA, CLEAR_NEVER,
+    {2, "secure-dane-unsigned-mx", SECURE | TLSA_USABLE, MATCH_TLSA, CLEAR_NEVER,
      UNMET_NOT_PROVED, ""},
     {2, "secure-needs-dane", SECURE | NEEDS_DANE, SKIP, CLEAR_NEVER, UNMET_NOT_PROVED,
      "DANE is required, and the host has no usable TLSA records"},
-    {4, "secure-tlsa-unusable-sts", SECURE | TLSA_UNUSABLE | STS_IN_FORCE, VERIFY, CLEAR_NEVER,
+    {2, "secure-tlsa-unusable-sts", SECURE | TLSA_UNUSABLE | STS_IN_FORCE, VERIFY, CLEAR_NEVER,
      UNMET_NOT_PROVED, ""},
-    {9, "secure-sts-kept", SECURE | STS_IN_FORCE | STS_WAS_KEPT, VERIFY, CLEAR_NEVER,
+    {2, "secure-sts-kept", SECURE | STS_IN_FORCE | STS_WAS_KEPT, VERIFY, CLEAR_NEVER,
      UNMET_NOT_PROVED, ""},
-    {7, "secure-sts", SECURE | STS_IN_FORCE, VERIFY, CLEAR_NEVER, UNMET_NOT_PROVED, ""},
+    {2, "secure-sts", SECURE | STS_IN_FORCE, VERIFY, CLEAR_NEVER, UNMET_NOT_PROVED, ""},
     {2, "secure", SECURE, LOCAL, CLEAR_NEVER, UNMET_NOT_PROVED, ""},
 
     {12, "tls-not-required", NOT_REQUIRED, TRY, CLEAR_ASKED, UNMET_LATER, ""},

@@ -5,8 +5,8 @@
  * numbers of doc/tls.md; the first row that fits decides, and its number and name are evidence.
  *
  * Two steps. Before connecting: tls_table_demand() finds the row, and with it what the connection must prove. On the
- * connection: tls_table_decide() says what to do next. What the sender's side requires is a floor: what is
- * published only adds to it, and then the line has the published row's number.
+ * connection: tls_table_decide() says what to do next. What the sender's side requires is a floor: its mail is
+ * always under row 1 or 2, and what is published only adds to what they demand.
  *
  * The values travel between roles, are stored, reported [RFC 8460] and shown.
  */
