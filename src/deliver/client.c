@@ -300,6 +300,8 @@ static void on_connected(void *context)
     struct deliver_client *client = context;
 
     client_enter(client);
+    connection_own_address(client->connection, client->evidence.source_cstr,
+                           sizeof client->evidence.source_cstr);
     client->at = &client_greeting;
     if (client->options.is_tls_first)
         client_start_tls(client);

@@ -5,6 +5,7 @@
 #include "deliver/literal.h"
 #include "deliver/pool.h"
 #include "deliver/ruling.h"
+#include "deliver/tls_outcome.h"
 #include "deliver/trail.h"
 
 #include <stdio.h>
@@ -273,6 +274,7 @@ static bool check_hosts(struct deliverer *deliverer, struct delivery *delivery)
                "the domain says that it takes no mail (null MX)");
         return false;
     case RESOLVER_TRY_LATER:
+        delivery_lookups(delivery, hosts);
         delivery->walk.is_unreached = true;
         settle(deliverer, delivery, OUTCOME_TEMPORARY, "4.4.3", hosts->text_cstr);
         return false;
@@ -310,6 +312,7 @@ static void note_no_address(struct delivery *delivery, const struct directory_en
 
     if (addresses->outcome == RESOLVER_TRY_LATER)
         delivery->walk.dns_failed = true;
+    delivery_lookups(delivery, addresses);
     delivery_trail(delivery, present_host(delivery), "", why_cstr);
     snprintf(delivery->walk.last_why_cstr, sizeof delivery->walk.last_why_cstr, "%s: %s",
              present_host(delivery), why_cstr);
@@ -433,6 +436,7 @@ static void skip_host(struct delivery *delivery)
     snprintf(delivery->evidence.why_cstr, sizeof delivery->evidence.why_cstr, "%s",
              decision.why_cstr);
     at->was_reached = true; /* not silence: a rule */
+    tls_outcome_skipped(delivery);
     if (decision.action == TLS_ACT_NOT_PROVED)
         at->was_not_proved = true;
     else
@@ -513,6 +517,8 @@ static void note_tls(struct delivery *delivery, const struct pool_return *return
              returned->err.text_cstr[0] != '\0' ? ": " : "", returned->err.text_cstr);
     trail_say(delivery, text_cstr);
     snprintf(delivery->evidence.why_cstr, sizeof delivery->evidence.why_cstr, "%s", text_cstr);
+    if (returned->is_counted)
+        tls_outcome_refused(delivery, returned->has_failed_handshake);
     if (returned->decision.action == TLS_ACT_NOT_PROVED)
         delivery->walk.was_not_proved = true;
     else if (returned->decision.action == TLS_ACT_LATER)

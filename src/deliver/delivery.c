@@ -12,6 +12,8 @@
 enum {
     ARENA_MAX_BYTES = 64 << 20, /* more than any frame holds */
     TRAIL_MAX_BYTES = 4096,
+    LOOKUPS_MAX_BYTES = 2048,
+    TLS_RESULTS_MAX_BYTES = 16 << 10,
     REPLY_MAX_BYTES = 480,
     RECIPIENTS_MAX = 100000,
 };
@@ -89,6 +91,8 @@ bool delivery_new(const struct ipc_deliver *message, struct delivery **delivery_
     must(delivery != NULL);
     delivery->arena = arena_new(ARENA_MAX_BYTES);
     buffer_init(&delivery->trail, TRAIL_MAX_BYTES);
+    buffer_init(&delivery->lookups, LOOKUPS_MAX_BYTES);
+    buffer_init(&delivery->tls_results, TLS_RESULTS_MAX_BYTES);
     delivery->recipient_count = count;
     if (!slice_to_cstr(message->domain, delivery->domain_cstr, sizeof delivery->domain_cstr) ||
         !slice_to_cstr(message->host, delivery->host_cstr, sizeof delivery->host_cstr) ||
@@ -115,6 +119,8 @@ void delivery_free(struct delivery **delivery)
     directory_entry_unref(&(*delivery)->walk.addresses);
     secret_wipe(&(*delivery)->data_key);
     buffer_deinit(&(*delivery)->trail);
+    buffer_deinit(&(*delivery)->lookups);
+    buffer_deinit(&(*delivery)->tls_results);
     arena_free(&(*delivery)->arena);
     free(*delivery);
     *delivery = NULL;
@@ -181,6 +187,15 @@ void delivery_trail(struct delivery *delivery, const char *host_cstr, const char
     (void)fits; /* a trail that is full has said enough */
 }
 
+void delivery_lookups(struct delivery *delivery, const struct directory_entry *entry)
+{
+    bool fits = buffer_append_format(&delivery->lookups, "%s%s",
+                                     buffer_len(&delivery->lookups) > 0 ? "\n" : "",
+                                     entry->lookups_cstr);
+
+    (void)fits; /* as the trail */
+}
+
 uint64_t delivery_bytes(const struct delivery *delivery)
 {
     return delivery->content.plain_bytes + delivery->prefix.len;
@@ -195,6 +210,18 @@ static bool append_result(const struct delivery_recipient *recipient, struct buf
                                 .reply = recipient->reply};
 
     return ipc_list_append(results, IPC_RESULT, &result);
+}
+
+static void describe_ruling(const struct delivery *delivery, struct ipc_delivered *report)
+{
+    const struct delivery_ruling *ruling = &delivery->ruling;
+
+    if (ruling->row == 0)
+        return;
+    report->row = ruling->row;
+    report->rule = slice_from_cstr(ruling->name_cstr);
+    report->mx_proof = ruling->mx;
+    report->policy = slice_from_cstr(ruling->policy_cstr);
 }
 
 static void describe_tls(const struct tls_evidence *tls, struct ipc_delivered *report)
@@ -228,10 +255,15 @@ bool delivery_report(const struct delivery *delivery, struct buffer *results,
         .reused = evidence->is_reused,
         .dsn = evidence->reports,
         .unreached = delivery->walk.is_unreached,
+        .lookups = buffer_view(&delivery->lookups),
+        .small_hello = evidence->is_small_hello,
+        .requiretls = evidence->has_requiretls,
+        .tls_results = buffer_view(&delivery->tls_results),
         .trail = buffer_view(&delivery->trail),
         .results = slice_from(buffer_view(results), results_at),
         .route_failure = delivery->route_failure,
     };
+    describe_ruling(delivery, report_out);
     if (evidence->is_tls)
         describe_tls(&evidence->tls, report_out);
     return true;

@@ -45,6 +45,8 @@ struct delivery_evidence {
     bool is_tls;
     struct tls_evidence tls; /* when is_tls, and of a handshake that failed */
     bool is_small_hello;     /* it came about with a small ClientHello */
+    bool has_requiretls;     /* REQUIRETLS was demanded of the host, and promised by it */
+    char source_cstr[DELIVERY_ADDRESS_SIZE]; /* our own address */
     enum proof_level level;
     bool is_reused;
     bool reports;       /* the host offered DSN: it was told who wants which reports */
@@ -108,7 +110,9 @@ struct delivery {
     bool is_unsure;   /* lost after the end of the content: it may have been taken */
     struct delivery_evidence evidence;
     struct delivery_ruling ruling;
-    struct buffer trail; /* one line per host tried */
+    struct buffer lookups;     /* one line per question to the DNS */
+    struct buffer tls_results; /* items ipc_tls_result: what TLS came to at each host */
+    struct buffer trail;       /* one line per host tried */
     struct delivery_walk walk;
     struct arena *arena;
 };
@@ -130,6 +134,8 @@ void recipient_note(struct delivery *delivery, struct delivery_recipient *recipi
 /* Add a line to the trail: "mx.good.test [192.0.2.1]: STARTTLS is not offered". Cut when there are too many. */
 void delivery_trail(struct delivery *delivery, const char *host_cstr, const char *address_cstr,
                     const char *text_cstr);
+/* Add what was asked for this entry, as it says itself. Cut when there are too many. */
+void delivery_lookups(struct delivery *delivery, const struct directory_entry *entry);
 /* Content and prefix together, as announced by SIZE. */
 uint64_t delivery_bytes(const struct delivery *delivery);
 

@@ -40,7 +40,8 @@ static void find_dane(const struct host_policy_facts *known, struct tls_host_fac
     if (known->addresses == NULL)
         return;
     facts->dane = known->addresses->dane;
-    facts->is_ratcheted = facts->is_ratcheted || known->addresses->is_ratcheted;
+    if (!known->is_ratchet_lifted)
+        facts->is_ratcheted = facts->is_ratcheted || known->addresses->is_ratcheted;
 }
 
 static void make_key(struct host_policy *policy, const uint8_t *digest)
@@ -83,7 +84,8 @@ void host_policy_find(const struct host_policy_facts *known,
 {
     struct tls_host_facts *facts = &policy_out->facts;
 
-    *policy_out = (struct host_policy){.facts = {.is_ratcheted = known->is_ratcheted}};
+    *policy_out = (struct host_policy){
+        .facts = {.is_ratcheted = known->is_ratcheted && !known->is_ratchet_lifted}};
     find_sts(known, policy_out);
     find_dane(known, facts);
     facts->is_mx_signed = known->is_fixed || known->hosts->is_secure;

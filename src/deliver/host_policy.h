@@ -22,7 +22,8 @@ struct host_policy_facts {
     const struct directory_entry *addresses; /* of the host; NULL for an address literal */
     enum sts_state sts;                      /* of the domain */
     struct slice sts_id, sts_mx;             /* the policy's id, and its patterns, one a line */
-    bool is_ratcheted; /* the domain is; the host's own state is in `addresses` */
+    bool is_ratcheted;      /* the domain is; the host's own state is in `addresses` */
+    bool is_ratchet_lifted; /* neither counts for this message any more */
 };
 
 struct host_policy {

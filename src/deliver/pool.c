@@ -222,6 +222,7 @@ void site_return_all(struct site *site, enum tls_class class, const struct pool_
 {
     struct list taken;
     struct list_link *link;
+    bool is_first = true;
 
     list_init(&taken);
     for (enum tls_class each = 0; each < CLASS_COUNT; each++)
@@ -239,6 +240,8 @@ void site_return_all(struct site *site, enum tls_class class, const struct pool_
                 continue;
             }
             delivery->evidence = why->evidence != NULL ? *why->evidence : delivery->evidence;
+            returned.is_counted = is_first;
+            is_first = false;
         }
         site_return(site, delivery, &returned);
     }

@@ -42,6 +42,7 @@ struct pool_return {
     enum pool_result result;
     struct tls_decision decision; /* POOL_TLS */
     bool has_failed_handshake;    /* POOL_TLS: TLS was tried and did not come about */
+    bool is_counted;              /* POOL_TLS: the first to come back from this connection */
     bool may_be_the_hello;        /* … in a way that a smaller ClientHello may cure */
     const struct delivery_evidence
         *evidence;  /* of a connection that is gone; NULL = in the delivery */

@@ -1,6 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/ruling.h"
 
+#include <stdio.h>
+
+/* Once for the domain, once for each host. */
+static void note_lookups(struct delivery *delivery)
+{
+    const struct delivery_walk *at = &delivery->walk;
+
+    if (at->address > 0 || at->is_last_resort)
+        return;
+    if (at->hosts != NULL && at->host == 0)
+        delivery_lookups(delivery, at->hosts);
+    if (at->addresses != NULL)
+        delivery_lookups(delivery, at->addresses);
+}
+
 void ruling_begin(struct delivery *delivery, const char *host_cstr, bool is_fixed)
 {
     struct host_policy_facts known = {
@@ -12,11 +27,13 @@ void ruling_begin(struct delivery *delivery, const char *host_cstr, bool is_fixe
         .sts = delivery->sts,
         .sts_id = delivery->sts_id,
         .sts_mx = delivery->sts_mx,
-        .is_ratcheted = delivery->is_ratcheted && !delivery->is_ratchet_lifted,
+        .is_ratcheted = delivery->is_ratcheted,
+        .is_ratchet_lifted = delivery->is_ratchet_lifted,
     };
     struct host_policy *policy = &delivery->walk.policy;
     struct delivery_ruling *ruling = &delivery->ruling;
 
+    note_lookups(delivery);
     host_policy_find(&known, &delivery->requirement, policy);
     *ruling = (struct delivery_ruling){.row = policy->demand.row,
                                        .name_cstr = policy->demand.name_cstr,
@@ -48,8 +65,14 @@ struct tls_decision ruling_decide(struct delivery *delivery,
         .is_last_resort = delivery->walk.is_last_resort,
     };
 
-    if (client != NULL)
+    if (client != NULL) {
+        const struct tls_evidence *tls = &deliver_client_evidence(client)->tls;
+
         see_client(client, &facts);
+        if (tls->tlsa_cstr[0] != '\0')
+            snprintf(delivery->ruling.policy_cstr, sizeof delivery->ruling.policy_cstr,
+                     "TLSA %s", tls->tlsa_cstr);
+    }
     decision = tls_table_decide(&delivery->walk.policy.demand, &facts);
     delivery->ruling.row = decision.row;
     delivery->ruling.name_cstr = decision.name_cstr;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/pool_internal.h"
 #include "deliver/ruling.h"
+#include "deliver/tls_outcome.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -157,12 +158,14 @@ static bool try_delivery(struct seat *seat, struct delivery *delivery)
         why.result = POOL_ENDED;
     else if (why.decision.action == TLS_ACT_ENCRYPTED || why.decision.action == TLS_ACT_CLEAR) {
         if (deliver_client_send(seat->client, delivery, &why.err)) {
+            tls_outcome_used(delivery);
             site->pool->in_transit++;
             return true;
         }
         why.result = POOL_REFUSED;
     }
     delivery->evidence = *deliver_client_evidence(seat->client);
+    why.is_counted = deliver_client_messages(seat->client) == 0;
     site_return(site, delivery, &why);
     return false;
 }

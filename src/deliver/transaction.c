@@ -78,6 +78,8 @@ bool deliver_client_send(struct deliver_client *client, struct delivery *deliver
     }
     delivery->evidence = client->evidence;
     delivery->evidence.is_reused = client->messages > 0;
+    delivery->evidence.has_requiretls =
+        delivery->requirement.requiretls && deliver_client_proof(client).offers_requiretls;
     delivery->evidence.reports = (client->ehlo.extensions & SMTP_DSN) != 0;
     client->messages++;
     client->needs_rset = false;

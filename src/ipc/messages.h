@@ -136,7 +136,7 @@
  * names in it, level reached, why it was not verified, `trail` = one line per host tried in words.
  * dsn: the host took over the duty of reports on success. [RFC 3461 §5.2.1]
  * unreached: no host of the domain could be reached at all, for a reason that may pass.
- * row: of the decision table (doc/tls.md), 0 = nothing was decided. mx_proof: enum. policy: what proved the
+ * row: of the decision table (doc/tls.md), 0 = nothing was decided; rule: the name of its line. mx_proof: enum. policy: what proved the
  * connection or was not met, in words ("TLSA 3 1 1 0a1b…", "MTA-STS 20260101: *.mail.example").
  * lookups: what was asked of the DNS and how it was answered, a line each: "mx1.example TLSA: secure, 2".
  * small_hello: only a small ClientHello got through. requiretls: it was demanded of the next hop and promised.
@@ -148,7 +148,7 @@
     F(M, NUMBER, job) F(M, BYTES, mx) F(M, BYTES, mx_address) F(M, BYTES, tls) \
     F(M, BYTES, cipher) F(M, BYTES, certificate) F(M, BYTES, names) F(M, NUMBER, level) \
     F(M, BYTES, unverified_why) F(M, FLAG, reused) F(M, FLAG, dsn) F(M, FLAG, unreached) \
-    F(M, NUMBER, row) F(M, NUMBER, mx_proof) F(M, BYTES, policy) F(M, BYTES, lookups) \
+    F(M, NUMBER, row) F(M, BYTES, rule) F(M, NUMBER, mx_proof) F(M, BYTES, policy) F(M, BYTES, lookups) \
     F(M, FLAG, small_hello) F(M, FLAG, requiretls) F(M, BYTES, tls_results) \
     F(M, BYTES, trail) F(M, BYTES, results) F(M, NUMBER, route_failure)
 /*

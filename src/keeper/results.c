@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EVIDENCE_TEXTS = 13, NUMBER_TEXT_SIZE = 24, HELD_TEXT_SIZE = 900 };
+/* As in the table of story.c: the connection, when it is tried again, what the decision table said. */
+enum { EVIDENCE_AGAIN = 13, EVIDENCE_TEXTS = 21, NUMBER_TEXT_SIZE = 24, HELD_TEXT_SIZE = 900 };
 
 int64_t retry_delay_ms(unsigned attempts, int64_t first_ms, int64_t max_ms, uint64_t random)
 {
@@ -83,11 +84,29 @@ void results_settle(struct keeper *keeper, const struct store_recipient *row)
 /* ---- one recipient's result ---- */
 
 struct evidence {
-    struct slice texts[EVIDENCE_TEXTS + 1]; /* with room for again_ms */
-    char code_cstr[NUMBER_TEXT_SIZE], again_cstr[NUMBER_TEXT_SIZE];
+    struct slice texts[EVIDENCE_TEXTS];
+    char code_cstr[NUMBER_TEXT_SIZE], again_cstr[NUMBER_TEXT_SIZE], row_cstr[NUMBER_TEXT_SIZE];
     enum hold hold; /* TLS is why it does not leave; then the reply says what in words */
     char held_cstr[HELD_TEXT_SIZE];
 };
+
+static void fill_ruling(const struct ipc_delivered *delivered, struct evidence *evidence_out)
+{
+    struct slice *at = evidence_out->texts + EVIDENCE_AGAIN;
+
+    snprintf(evidence_out->row_cstr, NUMBER_TEXT_SIZE, "%u", (unsigned)delivered->row);
+    *at++ = S("");
+    *at++ = delivered->row == 0 ? S("") : slice_from_cstr(evidence_out->row_cstr);
+    *at++ = delivered->rule;
+    *at++ = delivered->row == 0 || delivered->mx_proof >= MX_PROOF_COUNT
+                ? S("")
+                : slice_from_cstr(mx_proof_name((enum mx_proof)delivered->mx_proof));
+    *at++ = delivered->policy;
+    *at++ = delivered->lookups;
+    *at++ = delivered->small_hello ? S("yes") : S("");
+    *at++ = delivered->requiretls ? S("yes") : S("");
+    must(at == evidence_out->texts + EVIDENCE_TEXTS);
+}
 
 static void fill_evidence(const struct ipc_delivered *delivered,
                           const struct ipc_result *result, struct evidence *evidence_out)
@@ -110,6 +129,7 @@ static void fill_evidence(const struct ipc_delivered *delivered,
     *at++ = result->enhanced;
     *at++ = result->reply;
     *at++ = delivered->trail;
+    fill_ruling(delivered, evidence_out);
     evidence_out->hold = HOLD_NONE;
 }
 
@@ -140,13 +160,12 @@ static void find_hold(struct keeper *keeper, const struct job *job,
 static void tell(struct keeper *keeper, const struct store_recipient *row, enum event_kind kind,
                  struct evidence *evidence, int64_t again_ms)
 {
-    size_t count = EVIDENCE_TEXTS;
-
-    if (again_ms != 0) {
+    evidence->again_cstr[0] = '\0';
+    if (again_ms != 0)
         snprintf(evidence->again_cstr, NUMBER_TEXT_SIZE, "%lld", (long long)again_ms);
-        evidence->texts[count++] = slice_from_cstr(evidence->again_cstr);
-    }
-    story_tell(keeper, row->message, (int64_t)row->number, kind, evidence->texts, count);
+    evidence->texts[EVIDENCE_AGAIN] = slice_from_cstr(evidence->again_cstr);
+    story_tell(keeper, row->message, (int64_t)row->number, kind, evidence->texts,
+               EVIDENCE_TEXTS);
 }
 
 static void on_delivered(struct keeper *keeper, const struct job *job,

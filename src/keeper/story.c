@@ -7,14 +7,16 @@
 #define EVIDENCE                                                                               \
     "mx", "address", "tls", "cipher", "certificate", "names", "level", "unverified_why",       \
         "reused", "code", "enhanced", "reply", "trail"
+/* Behind again_ms, so that stories that were written before can still be read. */
+#define RULING "row", "rule", "mx_proof", "policy", "lookups", "small_hello", "requiretls"
 
 static const struct event_words words[EVENT_KIND_COUNT] = {
     [EVENT_NONE] = {"none", {NULL}},
     [EVENT_PLANNED] = {"planned", {"method", "reasons", NULL}},
-    [EVENT_DELIVERED] = {"delivered", {EVIDENCE, NULL}},
-    [EVENT_DEFERRED] = {"deferred", {EVIDENCE, "again_ms", NULL}},
-    [EVENT_FAILED] = {"failed", {EVIDENCE, NULL}},
-    [EVENT_NOT_PROVED] = {"not_proved", {EVIDENCE, "again_ms", NULL}},
+    [EVENT_DELIVERED] = {"delivered", {EVIDENCE, "again_ms", RULING, NULL}},
+    [EVENT_DEFERRED] = {"deferred", {EVIDENCE, "again_ms", RULING, NULL}},
+    [EVENT_FAILED] = {"failed", {EVIDENCE, "again_ms", RULING, NULL}},
+    [EVENT_NOT_PROVED] = {"not_proved", {EVIDENCE, "again_ms", RULING, NULL}},
     [EVENT_NOTICE_ACCEPTED] = {"sealed", {"notice", "proof", "expires_ms", NULL}},
     [EVENT_NOTIFIED] = {"notified", {"notice", NULL}},
     [EVENT_LINK_FETCHED] = {"link_fetched", {"client", NULL}},

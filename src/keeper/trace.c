@@ -31,16 +31,23 @@ static const char *kind_name(uint64_t kind)
 
 /* ---- events ---- */
 
+static bool is_flag(const char *name_cstr)
+{
+    return strcmp(name_cstr, "reused") == 0 || strcmp(name_cstr, "small_hello") == 0 ||
+           strcmp(name_cstr, "requiretls") == 0;
+}
+
 /* Texts whose names end in _ms, and codes, are numbers for whoever reads the JSON. */
 static void set_event_text(json_t *object, const char *name_cstr, struct slice text)
 {
     uint64_t number;
     bool is_number = strcmp(name_cstr, "code") == 0 || strcmp(name_cstr, "part") == 0 ||
+                     strcmp(name_cstr, "row") == 0 ||
                      slice_ends_with_nocase(slice_from_cstr(name_cstr), S("_ms"));
 
     if (is_number && slice_parse_u64(text, &number))
         json_object_set_new(object, name_cstr, json_integer((json_int_t)number));
-    else if (strcmp(name_cstr, "reused") == 0 && text.len > 0)
+    else if (is_flag(name_cstr) && text.len > 0)
         json_object_set_new(object, name_cstr, json_true());
     else
         control_set_text(object, name_cstr, text);

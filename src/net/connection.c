@@ -449,6 +449,16 @@ bool connection_handshake_evidence(const struct connection *connection,
     return true;
 }
 
+void connection_own_address(const struct connection *connection, char *text_out, size_t size)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof address;
+
+    text_out[0] = '\0';
+    if (connection->fd >= 0 && getsockname(connection->fd, (void *)&address, &len) == 0)
+        address_write((const struct sockaddr *)&address, text_out, size);
+}
+
 struct tls_resumption *connection_resumption(struct connection *connection)
 {
     return connection_is_tls(connection) ? tls_session_resumption(connection->tls) : NULL;

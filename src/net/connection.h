@@ -106,6 +106,8 @@ void connection_want_drained(struct connection *connection);
 /* Call on_timeout once after delay_ms, unless set again; 0 = never. */
 void connection_timeout(struct connection *connection, int64_t delay_ms);
 
+/* Our own end's address, "192.0.2.1"; "" when it is not known any more. */
+void connection_own_address(const struct connection *connection, char *text_out, size_t size);
 /* The peer's address. */
 const struct sockaddr *connection_peer(const struct connection *connection);
 /* "192.0.2.1" or "2001:db8::1", without port. */

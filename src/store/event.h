@@ -8,7 +8,7 @@
 
 #include "store/store.h"
 
-enum { EVENT_WHOLE_MESSAGE = -1, EVENT_TEXTS_MAX = 16 };
+enum { EVENT_WHOLE_MESSAGE = -1, EVENT_TEXTS_MAX = 24 };
 
 struct store_event {
     uint64_t message;
