@@ -425,27 +425,6 @@ static enum progress find_candidate(struct deliverer *deliverer, struct delivery
     return PROGRESS_FAIL;
 }
 
-/* The table says no before a connection is made: all addresses of the host are behind us. */
-static void skip_host(struct delivery *delivery)
-{
-    struct delivery_walk *at = &delivery->walk;
-    struct tls_decision decision = tls_table_skip(&at->policy.demand);
-    size_t count = at->addresses != NULL ? at->addresses->count : 1;
-
-    trail_say(delivery, decision.why_cstr);
-    snprintf(delivery->evidence.why_cstr, sizeof delivery->evidence.why_cstr, "%s",
-             decision.why_cstr);
-    at->was_reached = true; /* not silence: a rule */
-    tls_outcome_skipped(delivery);
-    if (decision.action == TLS_ACT_NOT_PROVED)
-        at->was_not_proved = true;
-    else
-        at->was_held = true;
-    /* Numbers of addresses are the same in both rounds. */
-    at->candidate += (unsigned)(count - at->address);
-    next_host(delivery);
-}
-
 static void walk(struct deliverer *deliverer, struct delivery *delivery)
 {
     struct dns_address address;
@@ -466,7 +445,8 @@ static void walk(struct deliverer *deliverer, struct delivery *delivery)
             ruling_begin(delivery, present_host(delivery), fixed_host(delivery) != NULL);
             if (!delivery->walk.policy.demand.is_skipped)
                 break;
-            skip_host(delivery);
+            ruling_skip(delivery);
+            next_host(delivery);
             continue;
         }
         if (!has_last_resort(delivery)) {
@@ -508,24 +488,6 @@ static void on_known(void *context, struct list_link *waiter, struct directory_e
 }
 
 /* ---- what a host has to say ---- */
-
-static void note_tls(struct delivery *delivery, const struct pool_return *returned)
-{
-    char text_cstr[240];
-
-    snprintf(text_cstr, sizeof text_cstr, "%.90s%s%.140s", returned->decision.why_cstr,
-             returned->err.text_cstr[0] != '\0' ? ": " : "", returned->err.text_cstr);
-    trail_say(delivery, text_cstr);
-    snprintf(delivery->evidence.why_cstr, sizeof delivery->evidence.why_cstr, "%s", text_cstr);
-    if (returned->is_counted)
-        tls_outcome_refused(delivery, returned->has_failed_handshake);
-    if (returned->decision.action == TLS_ACT_NOT_PROVED)
-        delivery->walk.was_not_proved = true;
-    else if (returned->decision.action == TLS_ACT_LATER)
-        delivery->walk.was_held = true;
-    if (returned->has_failed_handshake && ruling_allows_last_resort(delivery))
-        delivery->walk.failed_handshakes |= UINT64_C(1) << delivery->walk.candidate;
-}
 
 static void settle_by(struct deliverer *deliverer, struct delivery *delivery,
                       const struct err *err)
@@ -594,7 +556,11 @@ static void on_return(void *context, struct delivery *delivery,
         break;
     case POOL_TLS:
         delivery->walk.route_failure = ROUTE_NO_TLS;
-        note_tls(delivery, returned);
+        ruling_refuse(delivery, &returned->decision, &returned->err);
+        if (returned->is_counted)
+            tls_outcome_refused(delivery, returned->has_failed_handshake);
+        if (returned->has_failed_handshake && ruling_allows_last_resort(delivery))
+            delivery->walk.failed_handshakes |= UINT64_C(1) << delivery->walk.candidate;
         break;
     case POOL_REFUSED:
         settle_by(deliverer, delivery, &returned->err);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/ruling.h"
 
+#include "deliver/tls_outcome.h"
+#include "deliver/trail.h"
+
 #include <stdio.h>
 
 /* Once for the domain, once for each host. */
@@ -89,4 +92,39 @@ bool ruling_allows_last_resort(const struct delivery *delivery)
     };
 
     return tls_table_decide(&delivery->walk.policy.demand, &facts).action == TLS_ACT_CLEAR;
+}
+
+/* The words, and what they mean when no other host is left. */
+static void say_no(struct delivery *delivery, const struct tls_decision *decision,
+                   const char *text_cstr)
+{
+    trail_say(delivery, text_cstr);
+    snprintf(delivery->evidence.why_cstr, sizeof delivery->evidence.why_cstr, "%s", text_cstr);
+    if (decision->action == TLS_ACT_NOT_PROVED)
+        delivery->walk.was_not_proved = true;
+    else if (decision->action == TLS_ACT_LATER)
+        delivery->walk.was_held = true;
+}
+
+void ruling_refuse(struct delivery *delivery, const struct tls_decision *decision,
+                   const struct err *why)
+{
+    char text_cstr[240];
+
+    snprintf(text_cstr, sizeof text_cstr, "%.90s%s%.140s", decision->why_cstr,
+             why->text_cstr[0] != '\0' ? ": " : "", why->text_cstr);
+    say_no(delivery, decision, text_cstr);
+}
+
+void ruling_skip(struct delivery *delivery)
+{
+    struct delivery_walk *at = &delivery->walk;
+    struct tls_decision decision = tls_table_skip(&at->policy.demand);
+    size_t count = at->addresses != NULL ? at->addresses->count : 1;
+
+    say_no(delivery, &decision, decision.why_cstr);
+    tls_outcome_skipped(delivery);
+    at->was_reached = true; /* not silence: a rule */
+    /* Numbers of addresses are the same in both rounds. */
+    at->candidate += (unsigned)(count - at->address);
 }

@@ -25,4 +25,10 @@ struct tls_decision ruling_decide(struct delivery *delivery,
 /* TLS has failed here: might the message go in the clear to this host, once it has been tried everywhere? */
 bool ruling_allows_last_resort(const struct delivery *delivery);
 
+/* The table does not let it use a connection: in the trail, and for the end of the walk. why: of the connection. */
+void ruling_refuse(struct delivery *delivery, const struct tls_decision *decision,
+                   const struct err *why);
+/* The table said no before connecting (demand.is_skipped): the same for the whole host, with all its addresses. */
+void ruling_skip(struct delivery *delivery);
+
 #endif
