@@ -53,7 +53,8 @@ static bool prepare(struct keeper *keeper, struct task *task, const union ipc_an
     const struct ipc_accept *accept = &message->accept;
 
     /* What others make is asked for and written in accept_write_own: nobody may bring it. */
-    if (accept->message == 0 || accept->message > INT64_MAX || accept->kind > KIND_BOUNCE)
+    if (accept->message == 0 || accept->message > INT64_MAX ||
+        (accept->kind > KIND_BOUNCE && accept->kind != KIND_TLS_REPORTED))
         return FAIL_SMTP(err, ERR_TEMP, 451, "4.3.0", "the message has no id or no such kind");
     if (keeper->is_draining)
         return FAIL_SMTP(err, ERR_TEMP, 451, "4.3.2", "the server is going down");

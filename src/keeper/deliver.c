@@ -10,6 +10,7 @@
 #include "keeper/results.h"
 #include "keeper/sign.h"
 #include "keeper/silence.h"
+#include "keeper/tls_reported.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -568,7 +569,9 @@ void deliver_work(struct keeper *keeper, struct domain *domain, struct item **it
             continue;
         }
         work = work_for(&row, &facts);
-        if (work != WORK_CARRY)
+        if (work == WORK_CARRY && message.kind == KIND_TLS_REPORTED)
+            tls_reported_work(keeper, items[i], &message);
+        else if (work != WORK_CARRY)
             do_other_work(keeper, items[i], work, &message);
         else if (!join_job(job, &row))
             schedule_back(keeper, items[i]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 #include "keeper/internal.h"
+#include "keeper/tls_reported.h"
 #include "store/message.h"
 #include "store/segment.h"
 
@@ -118,6 +119,13 @@ static void after_commit(struct keeper *keeper, uint64_t a, uint64_t b, uint64_t
         LOG(LOG_WARN, "keeper.sweep_not_recorded", log_cstr("why", err.text_cstr));
 }
 
+static void purge_old(struct keeper *keeper, int64_t before_ms)
+{
+    store_message_purge(keeper->store, id_at(before_ms), PURGE_PAGE);
+    if (keeper->sweeps % GARBAGE_ROUNDS == 0)
+        tls_reported_purge(keeper);
+}
+
 static void run(struct keeper *keeper, struct task *task, const union ipc_any *unused)
 {
     int64_t before_ms = clock_unix_ms() - keeper->settings->story_keep_ms;
@@ -125,7 +133,7 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *u
     (void)task;
     (void)unused;
     if (clock_doubt_ms(keeper) == 0)
-        store_message_purge(keeper->store, id_at(before_ms), PURGE_PAGE);
+        purge_old(keeper, before_ms);
     (void)clock_bring_near(keeper);
     if (loop_now_ms() - keeper->swept_ms >= EVERY_MS)
         inbox_after(keeper, after_commit, 0, 0, 0);

@@ -117,7 +117,10 @@ static void mode_facts(struct keeper *keeper, const struct settings_account *acc
     facts->mode = policy_mode(&named, &facts->mode_source);
 }
 
-/* Reports about TLS arrive where TLS is broken, whatever is published or set: nothing in them is secret. [RFC 8460 §3] */
+/*
+ * Reports about TLS arrive where TLS is broken, whatever is published or set: nothing in them is secret
+ * [RFC 8460 §3]. Those that come to us go no further.
+ */
 static void report_verdict(struct verdict *verdict_out)
 {
     *verdict_out = (struct verdict){
@@ -163,7 +166,7 @@ void plan_ask(struct keeper *keeper, const struct plan_question *question,
             question->domain, (struct domain_need){facts.proof_needed, facts.mx_proved},
             clock_unix_ms());
     policy_plan(&facts, verdict_out);
-    if (question->kind == KIND_TLS_REPORT)
+    if (question->kind == KIND_TLS_REPORT || question->kind == KIND_TLS_REPORTED)
         report_verdict(verdict_out);
 }
 

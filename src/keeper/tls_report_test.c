@@ -317,6 +317,123 @@ static void test_a_refusal_is_final(void **state)
     stand_close(&stand);
 }
 
+/* ---- reports of others ---- */
+
+static void read_lines(struct buffer *lines, const char *domain_cstr)
+{
+    struct ipc_tls_line line = {
+        .policy = REPORT_STS, .policy_domain = slice_from_cstr(domain_cstr), .sessions = 5326};
+
+    buffer_clear(lines);
+    must(ipc_list_append(lines, IPC_TLS_LINE, &line));
+    line.result = S("certificate-expired");
+    line.mx = S("mx1.clinic.test");
+    line.sessions = 100;
+    must(ipc_list_append(lines, IPC_TLS_LINE, &line));
+    line.address = S("192.0.2.7"); /* told apart there, not here */
+    must(ipc_list_append(lines, IPC_TLS_LINE, &line));
+}
+
+static struct ipc_tls_report_read report_with(struct buffer *lines)
+{
+    return (struct ipc_tls_report_read){.ok = true,
+                                        .is_report = true,
+                                        .organisation = S("Company-X"),
+                                        .report_id = S("77"),
+                                        .signer = S("x.test"),
+                                        .begin_s = clock_unix_ms() / 1000 - 86400,
+                                        .end_s = clock_unix_ms() / 1000,
+                                        .lines = buffer_view(lines)};
+}
+
+static uint64_t receive(struct stand *stand)
+{
+    uint64_t before = stand->reports_read;
+    uint64_t message = stand_submit(stand, &(struct stand_mail){.kind = KIND_TLS_REPORTED,
+                                                                .to_cstr = "tlsrpt@clinic.test",
+                                                                .from_cstr = "tls@x.test"});
+
+    stand_wait(stand, &stand->reports_read, before + 1);
+    stand_run(stand, 60);
+    return message;
+}
+
+static const char *shown(struct stand *stand)
+{
+    return stand_control(stand, "{\"do\":\"tls_reports\"}");
+}
+
+static void test_reports_of_others(void **state)
+{
+    struct stand stand;
+    struct buffer lines;
+    uint64_t message;
+
+    (void)state;
+    buffer_init(&lines, 10000);
+    read_lines(&lines, "Clinic.test");
+    stand_open(&stand, REPORTS);
+    stand.reported = report_with(&lines);
+    add_result(&stand, failure("mx"));
+    message = receive(&stand);
+    assert_int_equal(stand_state(&stand, message, 0), STATE_DELIVERED);
+    assert_int_equal(stand.delivered, 0); /* no courier had it */
+    assert_non_null(
+        strstr(shown(&stand),
+               "\"domain\":\"clinic.test\",\"organisation\":\"Company-X\","
+               "\"successful\":5326,\"failed\":200,\"failures\":[{\"result\":"
+               "\"certificate-expired\",\"mx\":\"mx1.clinic.test\",\"sessions\":200}]}"));
+    /* The same once more changes nothing, another one adds up. */
+    receive(&stand);
+    assert_non_null(strstr(shown(&stand), "\"successful\":5326,"));
+    assert_non_null(strstr(shown(&stand), "the same report came before"));
+    stand.reported.report_id = S("78");
+    receive(&stand);
+    assert_non_null(strstr(shown(&stand), "\"successful\":10652,\"failed\":400"));
+    assert_non_null(strstr(
+        stand_control(&stand, "{\"do\":\"tls_reports\",\"domain\":\"CLINIC.test\"}"), "10652"));
+    assert_null(strstr(stand_control(&stand, "{\"do\":\"tls_reports\",\"domain\":\"x.test\"}"),
+                       "10652"));
+    stand_close(&stand);
+    buffer_deinit(&lines);
+}
+
+static void test_reports_that_do_not_count(void **state)
+{
+    struct stand stand;
+    struct buffer lines;
+
+    (void)state;
+    buffer_init(&lines, 10000);
+    stand_open(&stand, REPORTS);
+    read_lines(&lines, "clinic.test");
+    stand.reported = report_with(&lines);
+    stand.reported.signer = S("");
+    receive(&stand);
+    assert_non_null(strstr(shown(&stand), "it has no DKIM signature"));
+    stand.reported = report_with(&lines);
+    stand.reported.begin_s = 1000;
+    receive(&stand);
+    assert_non_null(strstr(shown(&stand), "the time that it is about cannot be"));
+    read_lines(&lines, "stranger.test");
+    stand.reported = report_with(&lines);
+    receive(&stand);
+    assert_non_null(strstr(shown(&stand), "it is about no domain of ours"));
+    stand.reported = (struct ipc_tls_report_read){.ok = true, .why = S("it is soup")};
+    receive(&stand);
+    assert_non_null(strstr(shown(&stand), "\"unreadable\":\"it is soup\""));
+    assert_null(strstr(shown(&stand), "successful"));
+    /* About a host: then the mail says whose it is. */
+    read_lines(&lines, "mx.elsewhere.test");
+    stand.reported = report_with(&lines);
+    stand.reported.domain = S("rep.test");
+    receive(&stand);
+    assert_non_null(strstr(shown(&stand), "\"domain\":\"rep.test\""));
+    assert_int_equal(store_message_count(stand.keeper->store), 0);
+    stand_close(&stand);
+    buffer_deinit(&lines);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +446,8 @@ int main(void)
         cmocka_unit_test(test_what_fails_for_a_while_is_tried_again),
         cmocka_unit_test(test_who_wants_none_gets_none),
         cmocka_unit_test(test_a_refusal_is_final),
+        cmocka_unit_test(test_reports_of_others),
+        cmocka_unit_test(test_reports_that_do_not_count),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,6 +163,9 @@ static bool stranger_may(struct session *session, struct smtp_path *path, struct
             return FAIL_SMTP(err, ERR_REFUSED, 550, "5.7.1", "only bounces go there");
         kind = KIND_BOUNCE;
         break;
+    case STRANGER_RCPT_REPORT:
+        kind = KIND_TLS_REPORTED;
+        break;
     case STRANGER_RCPT_UNKNOWN:
         return FAIL_SMTP(err, ERR_PERM, 550, "5.1.1", "no such mailbox here");
     case STRANGER_RCPT_RELAY:

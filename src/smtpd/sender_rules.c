@@ -60,6 +60,9 @@ enum stranger_rcpt stranger_rcpt_judge(const struct settings *settings,
         return STRANGER_RCPT_RELAY;
     if (slice_starts_with_nocase(smtp_path_local(path), S("bounce+")))
         return STRANGER_RCPT_BOUNCE;
+    if (settings->tls_reports.receive_cstr[0] != '\0' &&
+        address_equal(path, slice_from_cstr(settings->tls_reports.receive_cstr)))
+        return STRANGER_RCPT_REPORT;
     return (*domain_out)->next_hop_cstr[0] == '\0' ? STRANGER_RCPT_UNKNOWN
                                                    : STRANGER_RCPT_INBOUND;
 }

@@ -20,6 +20,7 @@ bool sender_is_allowed(const struct settings *settings, const struct settings_ac
 enum stranger_rcpt {
     STRANGER_RCPT_INBOUND, /* own domain with a next hop */
     STRANGER_RCPT_BOUNCE,  /* bounce+...@own domain: eaten by the keeper */
+    STRANGER_RCPT_REPORT,  /* where reports about TLS are read: tls_reports.receive */
     STRANGER_RCPT_UNKNOWN, /* own domain, but nobody there: 550 5.1.1 */
     STRANGER_RCPT_RELAY,   /* not ours: 550 5.7.1 */
 };

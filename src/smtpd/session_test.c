@@ -395,6 +395,12 @@ static void test_envelopes(void **state)
         {"127.0.0.2",
          {"MAIL FROM:<>\r\n", "250", "RCPT TO:<bounce+1-x@sub.clinic.test>\r\n", "250"}},
         {"127.0.0.2",
+         {"MAIL FROM:<x@far.test>\r\n", "250", "RCPT TO:<TLSRPT@sub.Clinic.test>\r\n", "250"}},
+        {"127.0.0.2", {"MAIL FROM:<>\r\n", "250", "RCPT TO:<tlsrpt@clinic.test>\r\n", "250"}},
+        {"127.0.0.2",
+         {"MAIL FROM:<x@far.test>\r\n", "250", "RCPT TO:<tlsrpt2@sub.clinic.test>\r\n",
+          "550 5.1.1"}},
+        {"127.0.0.2",
          {"MAIL FROM:<x@far.test>\r\n", "250", "RCPT TO:<bounce+1-x@clinic.test>\r\n",
           "550 5.7.1"}},
         {"127.0.0.2",
@@ -439,6 +445,7 @@ static void test_bounces_and_mail_do_not_mix(void **state)
     client_ask(&client, "MAIL FROM:<>\r\n", "250");
     client_ask(&client, "RCPT TO:<bounce+1@clinic.test>\r\n", "250");
     client_ask(&client, "RCPT TO:<ann@clinic.test>\r\n", "452 4.5.3");
+    client_ask(&client, "RCPT TO:<tlsrpt@sub.clinic.test>\r\n", "452 4.5.3");
     client_ask(&client, "RCPT TO:<bounce+2@clinic.test>\r\n", "250");
     client_end(&client);
 }

@@ -59,6 +59,7 @@ static const char bed_settings_cstr[] =
     "account \"clinic\" { organisation = \"Clinic\" relay_networks = {\"127.0.0.1/32\"} }\n"
     "domain \"clinic.test\" { account = clinic next_hop = \"inner.clinic.test\" }\n"
     "domain \"sub.clinic.test\" { account = clinic }\n"
+    "tls_reports { receive = \"tlsrpt@sub.clinic.test\" }\n"
     "user \"ann@clinic.test\" { account = clinic password = \"$argon2id$v=19$m=65536,t=2,p=1$"
     "c29tZXNhbHRzb21lc2Fs$YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY\" }\n";
 
