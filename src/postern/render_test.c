@@ -157,12 +157,30 @@ static void test_others(void **state)
         status, COUNT_OF(status));
 }
 
+static void test_tls_reports(void **state)
+{
+    static const char *const words[] = {
+        "2026-11-21  clinic.test  by Company-X?[31m  policy sts: 5326 good, 203 failed\n",
+        "         100  certificate-expired  at mx1.clinic.test\n",
+        "           3  validation-failure\n",
+        "2020-09-13 12:26:40  not counted: the report is no JSON  (message 00A)\n",
+    };
+
+    (void)state;
+    expect(render_tls_reports,
+           "[{\"day\":\"2026-11-21\",\"domain\":\"clinic.test\",\"organisation\":\"Company-X"
+           "\\u001b[31m\",\"policy\":\"sts\",\"successful\":5326,\"failed\":203,\"failures\":"
+           "[{\"result\":\"certificate-expired\",\"mx\":\"mx1.clinic.test\",\"sessions\":100},"
+           "{\"result\":\"validation-failure\",\"sessions\":3}]},{\"unreadable\":\"the report "
+           "is no JSON\",\"received_ms\":1600000000000,\"message\":\"00A\"}]",
+           words, COUNT_OF(words));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trace),
-        cmocka_unit_test(test_queue),
-        cmocka_unit_test(test_retraction),
+        cmocka_unit_test(test_trace),  cmocka_unit_test(test_tls_reports),
+        cmocka_unit_test(test_queue),  cmocka_unit_test(test_retraction),
         cmocka_unit_test(test_others),
     };
 
