@@ -2,6 +2,7 @@
 /* The office's requests about the board: list, show, test, report (office/README.md). */
 #include "keeper/control.h"
 #include "keeper/internal.h"
+#include "keeper/tls_reported.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -194,7 +195,9 @@ void tls_answer(struct control_output *output, const json_t *request)
     struct slice what = control_member(request, "what");
     struct slice name = control_member(request, "domain");
 
-    if (slice_equal(what, S("list")))
+    if (slice_equal(what, S("reports")))
+        tls_reported_answer(output, request);
+    else if (slice_equal(what, S("list")))
         list_boards(output);
     else if (slice_equal(what, S("report")))
         report_boards(output);
@@ -203,5 +206,5 @@ void tls_answer(struct control_output *output, const json_t *request)
     else if (slice_equal(what, S("test")))
         begin_test(output, name);
     else
-        control_error(output, "list, show, test or report");
+        control_error(output, "list, show, test, report or reports");
 }

@@ -2,7 +2,6 @@
 #include "keeper/control.h"
 
 #include "keeper/internal.h"
-#include "keeper/tls_reported.h"
 #include "store/message.h"
 
 #include <stdlib.h>
@@ -22,20 +21,13 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"trace", trace_answer, NULL},
-    {"queue", queue_answer, queue_change},
-    {"retract", NULL, retract_answer},
-    {"explain", explain_answer, NULL},
-    {"status", status_answer, NULL},
-    {"domains", domains_answer, NULL},
-    {"stats", stats_answer, NULL},
-    {"metrics", metrics_answer, NULL},
-    {"ready", ready_answer, NULL},
-    {"backup", backup_answer, NULL},
-    {"sts", sts_answer, NULL},
-    {"routes", routes_answer, NULL},
+    {"trace", trace_answer, NULL},     {"queue", queue_answer, queue_change},
+    {"retract", NULL, retract_answer}, {"explain", explain_answer, NULL},
+    {"status", status_answer, NULL},   {"domains", domains_answer, NULL},
+    {"stats", stats_answer, NULL},     {"metrics", metrics_answer, NULL},
+    {"ready", ready_answer, NULL},     {"backup", backup_answer, NULL},
+    {"sts", sts_answer, NULL},         {"routes", routes_answer, NULL},
     {"tls", tls_answer, NULL},
-    {"tls_reports", tls_reported_answer, NULL},
 };
 
 /* ---- pieces ---- */

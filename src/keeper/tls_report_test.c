@@ -360,7 +360,7 @@ static uint64_t receive(struct stand *stand)
 
 static const char *shown(struct stand *stand)
 {
-    return stand_control(stand, "{\"do\":\"tls_reports\"}");
+    return stand_control(stand, "{\"do\":\"tls\",\"what\":\"reports\"}");
 }
 
 static void test_reports_of_others(void **state)
@@ -390,10 +390,13 @@ static void test_reports_of_others(void **state)
     stand.reported.report_id = S("78");
     receive(&stand);
     assert_non_null(strstr(shown(&stand), "\"successful\":10652,\"failed\":400"));
-    assert_non_null(strstr(
-        stand_control(&stand, "{\"do\":\"tls_reports\",\"domain\":\"CLINIC.test\"}"), "10652"));
-    assert_null(strstr(stand_control(&stand, "{\"do\":\"tls_reports\",\"domain\":\"x.test\"}"),
-                       "10652"));
+    assert_non_null(
+        strstr(stand_control(
+                   &stand, "{\"do\":\"tls\",\"what\":\"reports\",\"domain\":\"CLINIC.test\"}"),
+               "10652"));
+    assert_null(strstr(
+        stand_control(&stand, "{\"do\":\"tls\",\"what\":\"reports\",\"domain\":\"x.test\"}"),
+        "10652"));
     stand_close(&stand);
     buffer_deinit(&lines);
 }

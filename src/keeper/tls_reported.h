@@ -23,7 +23,7 @@ void tls_reported_work(struct keeper *keeper, struct item *item,
                        const struct store_message *message);
 /* Forget what is older than stories are kept. Inside of a batch. */
 void tls_reported_purge(struct keeper *keeper);
-/* `tls_reports`: what others say. */
+/* `tls` with "what": "reports": what others say. */
 void tls_reported_answer(struct control_output *output, const json_t *request);
 
 #endif

@@ -24,7 +24,6 @@ static const struct command {
     {"sts", command_sts, "show the MTA-STS policies of other domains that are kept"},
     {"domains", command_domains, "show what is known of other domains' TLS"},
     {"routes", command_routes, "show which outbound routes work"},
-    {"tls reports", command_tls_reports, "show what others report about TLS with our domains"},
     {"status", command_status, "show how the server is"},
     {"top", command_top, "show rates, queue, latencies and roles, every second"},
     {"verify", command_verify, "check that everything in a stopped server's state agrees"},
@@ -60,19 +59,6 @@ static int run_role(int argc, char **argv)
                                                      : mains[kind]((unsigned)index);
 }
 
-/* How many words the command's name takes of the arguments; 0: it is another command. */
-static int words_of(const char *name_cstr, int argc, char **argv)
-{
-    struct slice rest = slice_from_cstr(name_cstr);
-    int count = 0;
-
-    while (rest.len > 0)
-        if (count == argc ||
-            !slice_equal(slice_cut(&rest, ' '), slice_from_cstr(argv[count++])))
-            return 0;
-    return count;
-}
-
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -89,10 +75,8 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--version") == 0)
         return command_version(1, argv);
     for (size_t i = 0; i < COUNT_OF(commands); i++) {
-        int words = words_of(commands[i].name_cstr, argc - 1, argv + 1);
-
-        if (words > 0)
-            return commands[i].run(argc - words, argv + words);
+        if (strcmp(argv[1], commands[i].name_cstr) == 0)
+            return commands[i].run(argc - 1, argv + 1);
     }
     return usage_error(NULL, "there is no command '%s'", argv[1]);
 }

@@ -81,8 +81,6 @@ void render_tls_reports(const json_t *answers, FILE *to)
     const json_t *answer;
     size_t index;
 
-    if (json_array_size(answers) == 0)
-        (void)fputs("No reports have come.\n", to);
     json_array_foreach(answers, index, answer)
     {
         if (json_object_get(answer, "unreadable") != NULL)

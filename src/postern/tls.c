@@ -16,21 +16,51 @@ static const char help_cstr[] =
     "usage: postern tls list\n"
     "       postern tls show DOMAIN\n"
     "       postern tls test DOMAIN\n"
-    "       postern tls report\n\n"
+    "       postern tls report\n"
+    "       postern tls reports [DOMAIN]\n\n"
     "Shows what is known of other domains' TLS from tests without mail: the verdict and since\n"
     "when, every host with its certificate. `test` looks now, at every host, and may take "
     "some\n"
     "minutes; without it domains are tested at their first mail and daily. `report` counts "
     "how\n"
     "many domains support what. What decides about a message is its own connection.\n\n"
+    "`reports` shows what others report about TLS with our domains (RFC 8460), summed up by "
+    "day,\n"
+    "reporting organisation and policy: sessions that went well, failures by kind and MX "
+    "host.\n"
+    "What could not be read stands at the end, with the reason. Anybody can write such a\n"
+    "report: signatures are asked for, but not verified.\n\n"
     "  --json        answer as JSON\n"
     "  -c FILE       settings, to find the server; default " DEFAULT_SETTINGS_PATH "\n"
     "  -s SOCKET     the server's control socket itself\n";
 
+static const struct verb {
+    const char *name_cstr;
+    int least, most; /* operands behind it */
+    bool is_list;
+    void (*render)(const json_t *answers, FILE *to);
+    const char *none_cstr; /* when a list is empty */
+} verbs[] = {
+    {"list", 0, 0, true, render_tls_list, "No domain has been tested yet."},
+    {"show", 1, 1, false, render_tls_domain, NULL},
+    {"test", 1, 1, false, render_tls_domain, NULL},
+    {"report", 0, 0, false, render_tls_report, NULL},
+    {"reports", 0, 1, true, render_tls_reports, "No report has come."},
+};
+
 struct tls_arguments {
-    const char *path_cstr, *socket_cstr, *verb_cstr, *domain_cstr;
+    const char *path_cstr, *socket_cstr, *domain_cstr;
+    const struct verb *verb;
     bool is_json;
 };
+
+static const struct verb *find_verb(const char *name_cstr)
+{
+    for (size_t i = 0; i < COUNT_OF(verbs); i++)
+        if (strcmp(verbs[i].name_cstr, name_cstr) == 0)
+            return &verbs[i];
+    return NULL;
+}
 
 /* False: *code_out is the exit code. */
 static bool take_arguments(int argc, char **argv, struct tls_arguments *arguments,
@@ -41,8 +71,7 @@ static bool take_arguments(int argc, char **argv, struct tls_arguments *argument
                                             {"help", no_argument, NULL, 'h'},
                                             {"json", no_argument, NULL, 'j'},
                                             {0}};
-    bool has_domain;
-    int option;
+    int option, operands;
 
     *arguments = (struct tls_arguments){.path_cstr = DEFAULT_SETTINGS_PATH};
     opterr = 0;
@@ -60,14 +89,12 @@ static bool take_arguments(int argc, char **argv, struct tls_arguments *argument
             return false;
         }
     }
-    arguments->verb_cstr = optind < argc ? argv[optind] : "";
-    arguments->domain_cstr = optind + 1 < argc ? argv[optind + 1] : NULL;
-    has_domain =
-        strcmp(arguments->verb_cstr, "show") == 0 || strcmp(arguments->verb_cstr, "test") == 0;
-    if ((!has_domain && strcmp(arguments->verb_cstr, "list") != 0 &&
-         strcmp(arguments->verb_cstr, "report") != 0) ||
-        argc - optind != (has_domain ? 2 : 1)) {
-        *code_out = usage_error("tls", "list, report, show DOMAIN or test DOMAIN");
+    operands = argc - optind - 1;
+    arguments->verb = operands >= 0 ? find_verb(argv[optind]) : NULL;
+    arguments->domain_cstr = operands > 0 ? argv[optind + 1] : NULL;
+    if (arguments->verb == NULL || operands < arguments->verb->least ||
+        operands > arguments->verb->most) {
+        *code_out = usage_error("tls", "list, report, reports, show DOMAIN or test DOMAIN");
         return false;
     }
     return true;
@@ -124,28 +151,23 @@ static void print_json(const json_t *answers, bool is_list)
 int command_tls(int argc, char **argv)
 {
     struct tls_arguments arguments;
+    const char *verb_cstr;
     json_t *answers;
     int code;
-    bool is_list;
 
     if (!take_arguments(argc, argv, &arguments, &code))
         return code;
-    is_list = strcmp(arguments.verb_cstr, "list") == 0;
-    answers = strcmp(arguments.verb_cstr, "test") == 0
-                  ? wait_for_test(&arguments, &code)
-                  : ask(&arguments, arguments.verb_cstr, &code);
+    verb_cstr = arguments.verb->name_cstr;
+    answers = strcmp(verb_cstr, "test") == 0 ? wait_for_test(&arguments, &code)
+                                             : ask(&arguments, verb_cstr, &code);
     if (answers == NULL)
         return code;
     if (arguments.is_json)
-        print_json(answers, is_list);
-    else if (is_list && json_array_size(answers) == 0)
-        (void)puts("No domain has been tested yet.");
-    else if (is_list)
-        render_tls_list(answers, stdout);
-    else if (strcmp(arguments.verb_cstr, "report") == 0)
-        render_tls_report(answers, stdout);
+        print_json(answers, arguments.verb->is_list);
+    else if (arguments.verb->is_list && json_array_size(answers) == 0)
+        (void)puts(arguments.verb->none_cstr);
     else
-        render_tls_domain(answers, stdout);
+        arguments.verb->render(answers, stdout);
     json_decref(answers);
     return EXIT_SUCCESS;
 }
