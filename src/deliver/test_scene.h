@@ -45,7 +45,7 @@ static const char *const scene_zone[] = {
     "one.test. MX 10 mx1.test.", "two.test. MX 10 mx1.test.",  "two.test. MX 20 mx2.test.",
     scene_host_lines[0],         scene_host_lines[1],          scene_host_lines[2],
     "null.test. MX 0 .",         "loop.test. MX 10 us.test.",  "lost.test. MX 10 nowhere.test.",
-    "text.test. TXT nothing",    "away.test. MX 10 mx9.test.",
+    "text.test. TXT nothing",    "away.test. MX 10 mx9.test.", "single.test. MX 10 mx1.test.",
 };
 
 static inline void scene_write_zone(void)
