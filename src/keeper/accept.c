@@ -136,9 +136,9 @@ static void count_row(struct store_message *row, const struct store_recipient *r
 }
 
 static void schedule_after(struct keeper *keeper, uint64_t message, uint64_t number,
-                           uint64_t domain)
+                           uint64_t place)
 {
-    schedule_add(keeper, message, number, domain);
+    schedule_add(keeper, message, number, schedule_place_read(place));
 }
 
 static void put_recipient(struct keeper *keeper, struct store_recipient *recipient)
@@ -148,8 +148,9 @@ static void put_recipient(struct keeper *keeper, struct store_recipient *recipie
         story_tell(keeper, recipient->message, (int64_t)recipient->number, EVENT_DROPPED,
                    &recipient->reasons, 1);
     if (recipient->due_ms != RECIPIENT_NOT_DUE)
-        inbox_after(keeper, schedule_after, recipient->message, recipient->number,
-                    recipient->domain);
+        inbox_after(
+            keeper, schedule_after, recipient->message, recipient->number,
+            schedule_place_write(schedule_place_of(recipient->domain, recipient->flags, 0)));
 }
 
 /* Who sends in our own mails gets reports; strangers' null senders and our own robots do not. */
@@ -159,11 +160,29 @@ static bool reports_failure(uint64_t kind, uint64_t sender, unsigned notify)
            (notify == 0 || (notify & 4) != 0);
 }
 
+/* Somebody waits for a message to a few; what goes to many is bulk. */
+static bool has_many(struct slice recipients)
+{
+    struct ipc_recipient item;
+    unsigned count = 0;
+
+    while (count <= LANE_FEW &&
+           ipc_list_next(&recipients, IPC_RECIPIENT, &item) == PROGRESS_DONE)
+        count++;
+    return count > LANE_FEW;
+}
+
+static unsigned flow_flags(struct slice account, bool is_bulk)
+{
+    return flow_number(account, is_bulk ? LANE_BULK : LANE_INTERACTIVE) << RECIPIENT_FLOW_SHIFT;
+}
+
 static void write_recipients(struct keeper *keeper, const struct ipc_accept *accept,
                              struct store_message *row, int64_t due_ms)
 {
     struct slice rest = accept->recipients;
     struct ipc_recipient item;
+    unsigned flow = flow_flags(accept->account, has_many(accept->recipients));
 
     while (ipc_list_next(&rest, IPC_RECIPIENT, &item) == PROGRESS_DONE) {
         struct plan_question question = {.kind = accept->kind,
@@ -177,6 +196,7 @@ static void write_recipients(struct keeper *keeper, const struct ipc_accept *acc
         struct store_recipient recipient = {.message = row->id,
                                             .number = row->recipients,
                                             .notify = (unsigned)item.notify & 15,
+                                            .flags = flow,
                                             .orcpt = item.orcpt,
                                             .due_ms = due_ms};
         struct verdict verdict;
@@ -281,6 +301,7 @@ void accept_write_own(struct keeper *keeper, const struct accept_own *own)
                                 .account = own->account,
                                 .header_id = own->header_id};
     struct store_recipient recipient = {.message = row.id,
+                                        .flags = flow_flags(own->account, false),
                                         .due_ms = schedule_stamp(keeper, now_ms)};
     struct plan_question question = {.kind = own->kind,
                                      .account = own->account,

@@ -47,6 +47,7 @@ void deliver_job_ended(struct keeper *keeper, struct job *job)
 {
     map_take(&keeper->deliveries.jobs, job->id);
     job->domain->working--;
+    job->lane->working--;
     keeper->deliveries.suspects -= job->is_suspect ? 1 : 0;
 }
 
@@ -77,16 +78,18 @@ static size_t suspects_max(struct keeper *keeper)
     return peer_count(keeper, ROLE_COURIER) * COURIER_SUSPECT_MAX;
 }
 
-bool deliver_has_place(struct keeper *keeper, const struct domain *domain)
+bool deliver_has_place(struct keeper *keeper, const struct lane *lane,
+                       const struct domain *domain)
 {
-    bool is_heard = domain->window > DOMAIN_JOBS_FIRST && !domain->is_suspect;
-    size_t window = domain->is_suspect    ? DOMAIN_JOBS_SUSPECT
-                    : domain->window == 0 ? DOMAIN_JOBS_FIRST
-                                          : domain->window;
+    bool is_suspect = lane->circuit.is_suspect;
+    bool is_heard = lane->window > DOMAIN_JOBS_FIRST && !is_suspect;
+    size_t window = is_suspect          ? DOMAIN_JOBS_SUSPECT
+                    : lane->window == 0 ? DOMAIN_JOBS_FIRST
+                                        : lane->window;
     struct peer *peer;
 
-    if (domain->working >= window ||
-        (domain->is_suspect && keeper->deliveries.suspects >= suspects_max(keeper)))
+    if (lane->working >= window ||
+        (is_suspect && keeper->deliveries.suspects >= suspects_max(keeper)))
         return false;
     peer = courier_for(keeper, domain);
     return peer != NULL &&
@@ -348,7 +351,7 @@ static void spare_job(struct keeper *keeper, struct job *job)
 
     buffer_init(&text, JOB_TEXT_BYTES);
     must(buffer_append(&text, S("not tried, as nobody was reached a moment ago: ")) &&
-         buffer_append(&text, slice_from_cstr(job->domain->silent_why_cstr)));
+         buffer_append(&text, slice_from_cstr(job->lane->circuit.silent_why_cstr)));
     sign_use(keeper, job->message.id);
     results_put_local(keeper, job, OUTCOME_TEMPORARY, S("4.4.1"), buffer_view(&text));
     buffer_deinit(&text);
@@ -393,7 +396,8 @@ static void start_job(struct keeper *keeper, struct job *job,
     }
 
     job->domain->working++;
-    job->is_suspect = job->domain->is_suspect;
+    job->lane->working++;
+    job->is_suspect = job->lane->circuit.is_suspect;
     keeper->deliveries.suspects += job->is_suspect ? 1 : 0;
     map_put(&keeper->deliveries.jobs, job->id, job);
     sign_use(keeper, job->message.id);
@@ -540,9 +544,9 @@ static void skip_unread(struct keeper *keeper, const struct item *item)
         schedule_done(keeper, item->message, item->number);
 }
 
-void deliver_work(struct keeper *keeper, struct domain *domain, struct item **items,
-                  size_t count)
+void deliver_work(struct keeper *keeper, struct lane *lane, struct item **items, size_t count)
 {
+    struct domain *domain = items[0]->domain;
     struct store_message message;
     struct store_recipient row;
     struct job *job = NULL;
@@ -555,6 +559,7 @@ void deliver_work(struct keeper *keeper, struct domain *domain, struct item **it
         return;
     }
     job = make_job(keeper, domain, &message);
+    job->lane = lane;
     sender = job->sender;
     facts.accepted_ms = message.accepted_ms;
     facts.give_up_ms = deliver_expire_ms(keeper, message.kind);
@@ -576,7 +581,7 @@ void deliver_work(struct keeper *keeper, struct domain *domain, struct item **it
         else if (!join_job(job, &row))
             schedule_back(keeper, items[i]);
     }
-    if (job->count > 0 && silence_rests(domain, loop_now_ms()))
+    if (job->count > 0 && silence_rests(&lane->circuit, loop_now_ms()))
         spare_job(keeper, job);
     else if (job->count > 0)
         start_job(keeper, job, &message, sender);

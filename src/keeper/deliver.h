@@ -61,6 +61,7 @@ struct job {
     uint64_t id;
     uint64_t peer; /* the courier's; 0 = waits for the signature */
     struct domain *domain;
+    struct lane *lane;
     struct story_message message;
     uint64_t kind, parent, parent_number;
     int64_t accepted_ms;
@@ -100,12 +101,12 @@ void deliver_deinit(struct deliveries *deliveries);
 /* Where mail for the domain goes by the settings: "" and 0 = by its MX. */
 void deliver_next_hop(struct keeper *keeper, struct slice domain, char *host_out_cstr,
                       size_t size, uint64_t *port_out);
-/* True when a courier could take a job for this domain; for any domain, of those that may be dead or others. */
-bool deliver_has_place(struct keeper *keeper, const struct domain *domain);
+/* True when a courier could take a job of this lane for this domain; for any, of those that may be dead or others. */
+bool deliver_has_place(struct keeper *keeper, const struct lane *lane,
+                       const struct domain *domain);
 bool deliver_has_any_place(struct keeper *keeper, bool is_suspect);
 /* Work on items of one message and domain, which are WORKING from now on. */
-void deliver_work(struct keeper *keeper, struct domain *domain, struct item **items,
-                  size_t count);
+void deliver_work(struct keeper *keeper, struct lane *lane, struct item **items, size_t count);
 /* A job of this peer is answered: take it out (it is the caller's; job_free). NULL: unknown. */
 struct job *deliver_take_job(struct keeper *keeper, uint64_t peer, uint64_t id);
 void job_free(struct keeper *keeper, struct job **job);

@@ -25,7 +25,7 @@ void domains_deinit(struct domains *domains)
     while ((domain = map_next(&domains->by_name, &position, &id)) != NULL)
         for (; domain != NULL; domain = next) {
             next = domain->next_same;
-            free(domain->silent_why_cstr);
+            provider_free(&domain->own);
             sts_domain_deinit(&domain->sts);
             free(domain);
         }
@@ -50,7 +50,8 @@ static struct domain *keep(struct keeper *keeper, const struct store_domain *row
 
     must(domain != NULL);
     domain->row = *row;
-    list_init(&domain->ready);
+    domain->own = domain->provider = provider_new();
+    list_init(&domain->parked);
     domain->next_same = map_get(&keeper->domains.by_name, hash);
     map_put(&keeper->domains.by_name, hash, domain);
     map_put(&keeper->domains.by_id, row->id, domain);

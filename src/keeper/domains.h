@@ -6,8 +6,7 @@
 #ifndef KEEPER_DOMAINS_H
 #define KEEPER_DOMAINS_H
 
-#include "base/list.h"
-#include "base/map.h"
+#include "keeper/lanes.h"
 #include "keeper/sts.h"
 #include "settings/settings.h"
 #include "store/domain.h"
@@ -15,19 +14,13 @@
 struct keeper;
 
 struct domain {
-    struct store_domain row;  /* row.id 0: not in the database yet */
-    struct domain *next_same; /* another name with the same hash */
-    struct list ready;        /* struct item by its link */
-    struct list_link turn;    /* in the round of domains that have something ready */
-    size_t working;           /* jobs under way */
-    size_t window;            /* at most so many; 0 = none of its hosts was heard yet */
-    size_t count;             /* items in the window */
-    bool is_left;             /* it had too many: some were left on disk */
-    /* See keeper/silence.h. */
-    bool is_suspect; /* its hosts may be dead: few places, last in turn */
-    unsigned misses, silent_rounds;
-    int64_t silent_until_ms; /* the loop's clock */
-    char *silent_why_cstr;
+    struct store_domain row;   /* row.id 0: not in the database yet */
+    struct domain *next_same;  /* another name with the same hash */
+    struct provider *provider; /* whose hosts take its mail; never NULL */
+    struct provider *own;      /* before that was known */
+    struct list parked; /* items that wait for what the domain publishes (sts_must_wait) */
+    size_t working;     /* jobs under way */
+    size_t count;       /* items in the window */
     uint64_t delivered, deferred; /* recipients' attempts since the start */
     struct domain_sts sts;
     int64_t used_day; /* when the board was told last that it is used */

@@ -47,6 +47,7 @@ struct keeper {
     struct peers peers;
     struct asks asks;
     struct domains domains;
+    struct lanes lanes;
     struct memories memories;
     struct board board;
     struct schedule schedule;

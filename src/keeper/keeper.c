@@ -76,6 +76,7 @@ static void open_rooms(struct keeper *keeper)
     peers_init(&keeper->peers);
     asks_init(&keeper->asks);
     domains_init(&keeper->domains);
+    lanes_init(&keeper->lanes);
     memories_init(&keeper->memories);
     deliver_init(&keeper->deliveries);
     sessions_init(&keeper->sessions);
@@ -192,6 +193,7 @@ void keeper_close(struct keeper **keeper)
     routes_deinit(gone);
     schedule_deinit(gone);
     sts_deinit(gone);
+    lanes_deinit(&gone->lanes);
     domains_deinit(&gone->domains);
     memories_deinit(&gone->memories);
     board_deinit(gone);

@@ -56,7 +56,8 @@ static bool retry_row(struct keeper *keeper, const struct store_message *message
     results_settle(keeper, row);
     domain = domain_get(keeper, row->domain);
     if (domain != NULL)
-        silence_end(domain);
+        for (struct lane *lane = domain->provider->lanes; lane != NULL; lane = lane->next)
+            silence_end(&lane->circuit, slice_from_cstr(domain->row.name_cstr));
     return true;
 }
 

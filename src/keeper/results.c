@@ -53,9 +53,9 @@ static void after_done(struct keeper *keeper, uint64_t message, uint64_t number,
     schedule_done(keeper, message, number);
 }
 
-static void after_add(struct keeper *keeper, uint64_t message, uint64_t number, uint64_t domain)
+static void after_add(struct keeper *keeper, uint64_t message, uint64_t number, uint64_t place)
 {
-    schedule_add(keeper, message, number, domain);
+    schedule_add(keeper, message, number, schedule_place_read(place));
 }
 
 static void after_note(struct keeper *keeper, uint64_t due_ms, uint64_t b, uint64_t c)
@@ -76,7 +76,9 @@ void results_settle(struct keeper *keeper, const struct store_recipient *row)
     if (row->due_ms == RECIPIENT_NOT_DUE)
         return;
     if (row->due_ms <= schedule_stamp(keeper, clock_unix_ms()))
-        inbox_after(keeper, after_add, row->message, row->number, row->domain);
+        inbox_after(
+            keeper, after_add, row->message, row->number,
+            schedule_place_write(schedule_place_of(row->domain, row->flags, row->attempts)));
     else
         inbox_after(keeper, after_note, (uint64_t)row->due_ms, 0, 0);
 }
@@ -499,9 +501,9 @@ void results_take(struct keeper *keeper, struct peer *peer, enum ipc_type type,
         return;
     }
     if (message->delivered.route_failure == ROUTE_WORKS) {
-        job->domain->window = deliver_window_after(job->domain->window, &message->delivered);
-        silence_note(job->domain, &message->delivered, loop_now_ms(),
-                     keeper->settings->delivery.retry_first_ms);
+        job->lane->window = deliver_window_after(job->lane->window, &message->delivered);
+        silence_note(&job->lane->circuit, job->deliver.domain, &message->delivered,
+                     loop_now_ms(), keeper->settings->delivery.retry_first_ms);
     } else if (take_route_failure(keeper, job, &message->delivered)) {
         job_free(keeper, &job);
         return;

@@ -13,6 +13,7 @@ static void on_timer(void *context);
 void routes_init(struct keeper *keeper)
 {
     keeper->routes = (struct routes){.timer = loop_timer_new(keeper->loop, on_timer, keeper)};
+    map_init(&keeper->routes.lists_by_flow);
     routes_configure(keeper);
 }
 
@@ -20,6 +21,7 @@ void routes_deinit(struct keeper *keeper)
 {
     free(keeper->routes.lists);
     keeper->routes.lists = NULL;
+    map_deinit(&keeper->routes.lists_by_flow);
     loop_timer_free(&keeper->routes.timer);
 }
 
@@ -107,6 +109,8 @@ void routes_configure(struct keeper *keeper)
         routes->all[i].carries_secure = !routes->all[i].is_smart || outbound->secure_mail;
     }
     free(routes->lists);
+    map_deinit(&routes->lists_by_flow);
+    map_init(&routes->lists_by_flow);
     routes->list_count = settings->account_count + 1;
     routes->lists = calloc(routes->list_count, sizeof *routes->lists);
     must(routes->lists != NULL);
@@ -118,6 +122,9 @@ void routes_configure(struct keeper *keeper)
         if (account->outbound_count > 0)
             fill_list(keeper, account->outbound, account->outbound_count,
                       &routes->lists[i + 1]);
+        map_put(&routes->lists_by_flow,
+                (flow_number(slice_from_cstr(account->name_cstr), LANE_INTERACTIVE) >> 2) + 1,
+                &routes->lists[i + 1]);
     }
     loop_timer_clear(routes->timer);
 }
@@ -186,6 +193,19 @@ enum route_choice routes_choose(const struct keeper *keeper, size_t list, uint64
         return CHOICE_MADE;
     }
     return choice;
+}
+
+unsigned routes_guess(const struct keeper *keeper, unsigned flow, uint64_t message)
+{
+    const struct outbound_list *list;
+    unsigned route;
+
+    if (keeper->routes.count == 1)
+        return 0;
+    list = map_get(&keeper->routes.lists_by_flow, (flow >> 2) + 1);
+    (void)routes_choose(keeper, list == NULL ? 0 : (size_t)(list - keeper->routes.lists),
+                        message, false, &route);
+    return route;
 }
 
 /* ---- health ---- */

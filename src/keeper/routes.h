@@ -9,6 +9,7 @@
 #ifndef KEEPER_ROUTES_H
 #define KEEPER_ROUTES_H
 
+#include "base/map.h"
 #include "ipc/pack.h"
 #include "os/loop.h"
 #include "settings/outbound.h"
@@ -51,6 +52,7 @@ struct routes {
     struct outbound_list
         *lists; /* of everybody, then of each account in the order of the settings */
     size_t list_count;
+    struct map lists_by_flow; /* account's number → its list */
     struct loop_timer *timer;
 };
 
@@ -68,6 +70,8 @@ enum route_choice {
 };
 enum route_choice routes_choose(const struct keeper *keeper, size_t list, uint64_t message,
                                 bool is_secure, unsigned *route_out);
+/* The first choice of whoever has this flow number: for the lane, before the row is read. */
+unsigned routes_guess(const struct keeper *keeper, unsigned flow, uint64_t message);
 /* Pure: in which order a message would go by the routes of a list. Returns how many. */
 size_t routes_order(const struct outbound_list *list, uint64_t message,
                     unsigned order_out[ROUTES_MAX]);

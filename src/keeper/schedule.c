@@ -3,7 +3,6 @@
 
 #include "base/log.h"
 #include "keeper/internal.h"
-#include "keeper/silence.h"
 
 #include <stdlib.h>
 
@@ -11,13 +10,13 @@ enum {
     PAGE_ROWS = 1000,
     PAGES_AT_ONCE = 20,
     PAGE_EVERY_MS = 100,
-    SPARES =
-        400, /* items of silent domains put off each SPARES_MS: a bounded part of our time */
+    SPARES = 400, /* items of silent lanes put off each SPARES_MS: a bounded part of our time */
     SPARES_MS = 100,
     SPARES_INBOX_MAX = 2000, /* tasks that wait to be committed: enough for now */
-    BLOCKED_MAX = 256,       /* domains looked at in vain before others are let on */
+    BLOCKED_MAX = 256,       /* lanes looked at in vain before others are let on */
     WAITING_CHECK_MS = 1000,
     RESTS_MS = 200,        /* how often those that rest are looked at */
+    DOMAIN_BITS = 40,      /* of an id, beside a flow in one number */
     IDLE_CHECK_MS = 60000, /* the wall clock may jump: look at least so often */
     MARK_AHEAD_MS = 1000,  /* a burst of stamps runs ahead of the clock by less */
 };
@@ -32,6 +31,7 @@ void schedule_init(struct keeper *keeper)
     map_init(&schedule->items);
     list_init(&schedule->turns);
     list_init(&schedule->suspects);
+    list_init(&schedule->sleepers);
     list_init(&schedule->waiting);
     list_init(&schedule->resting);
     schedule->timer = loop_timer_new(keeper->loop, on_timer, keeper);
@@ -79,24 +79,85 @@ bool schedule_is_working(struct keeper *keeper, uint64_t message, uint64_t numbe
     return item != NULL && item->place == ITEM_WORKING;
 }
 
-static struct list *turns_of(struct schedule *schedule, const struct domain *domain)
+/* ---- places ---- */
+
+uint64_t schedule_place_write(struct schedule_place place)
 {
-    return domain->is_suspect ? &schedule->suspects : &schedule->turns;
+    must(place.domain >> DOMAIN_BITS == 0);
+    return place.domain | (uint64_t)place.flow << DOMAIN_BITS;
 }
 
-static void make_ready(struct schedule *schedule, struct item *item, bool in_front)
+struct schedule_place schedule_place_read(uint64_t number)
 {
+    return (struct schedule_place){number & ((UINT64_C(1) << DOMAIN_BITS) - 1),
+                                   (unsigned)(number >> DOMAIN_BITS)};
+}
+
+struct schedule_place schedule_place_of(uint64_t domain, uint64_t flags, uint64_t attempts)
+{
+    unsigned flow =
+        (unsigned)(flags >> RECIPIENT_FLOW_SHIFT) & ((1U << RECIPIENT_FLOW_BITS) - 1);
+
+    return (struct schedule_place){domain,
+                                   attempts > 0 ? flow_with_class(flow, LANE_RETRY) : flow};
+}
+
+/* ---- turns ---- */
+
+static void join_turns(struct schedule *schedule, struct lane *lane)
+{
+    list_push_back(lane->circuit.is_suspect ? &schedule->suspects : &schedule->turns,
+                   &lane->turn);
+}
+
+static void leave_turns(struct lane *lane)
+{
+    if (lane->ready == 0) {
+        list_remove(&lane->turn);
+        lane->is_asleep = false;
+    }
+}
+
+static void set_lane(struct item *item, struct lane *lane)
+{
+    if (item->lane != NULL)
+        item->lane->provider->count--;
+    item->lane = lane;
+    lane->provider->count++;
+}
+
+static void make_ready(struct keeper *keeper, struct item *item, bool in_front)
+{
+    /* Its domain may have found its provider meanwhile. */
+    if (item->lane->provider == item->domain->own)
+        set_lane(item, lane_of(keeper, item->domain, item->lane->route));
     item->place = ITEM_READY;
-    if (in_front)
-        list_push_front(&item->domain->ready, &item->link);
-    else
-        list_push_back(&item->domain->ready, &item->link);
-    if (!list_is_linked(&item->domain->turn) && !list_is_linked(&item->domain->sts.parked))
-        list_push_back(turns_of(schedule, item->domain), &item->domain->turn);
+    if (list_is_linked(&item->domain->sts.parked)) {
+        list_push_back(&item->domain->parked, &item->link);
+        return;
+    }
+    lane_put(&keeper->lanes, item, in_front);
+    if (!list_is_linked(&item->lane->turn))
+        join_turns(&keeper->schedule, item->lane);
+}
+
+void schedule_ready(struct keeper *keeper, struct item *item)
+{
+    make_ready(keeper, item, false);
+}
+
+void schedule_sleep(struct keeper *keeper, struct lane *lane, int64_t until_ms)
+{
+    lane->sleeps_until_ms = until_ms;
+    if (lane->ready == 0 || lane->is_asleep)
+        return;
+    list_remove(&lane->turn);
+    list_push_back(&keeper->schedule.sleepers, &lane->turn);
+    lane->is_asleep = true;
 }
 
 static void insert(struct keeper *keeper, uint64_t message, uint64_t number,
-                   struct domain *domain)
+                   struct domain *domain, unsigned flow)
 {
     struct schedule *schedule = &keeper->schedule;
     uint64_t key = key_of(message, number);
@@ -110,19 +171,15 @@ static void insert(struct keeper *keeper, uint64_t message, uint64_t number,
     map_put(&schedule->items, key, item);
     schedule->count++;
     domain->count++;
-    make_ready(schedule, item, false);
+    item->flow = flow;
+    set_lane(item, lane_of(keeper, domain, routes_guess(keeper, flow, message)));
+    make_ready(keeper, item, false);
 }
 
-/* From disk no domain gets more, so that one that is slow does not fill the window. */
-static size_t domain_items_max(const struct schedule *schedule)
+/* From disk no provider gets more, so that one that is slow does not fill the window. */
+static size_t provider_items_max(const struct schedule *schedule)
 {
     return schedule->items_max / 3;
-}
-
-static void leave_turns(struct domain *domain)
-{
-    if (list_is_empty(&domain->ready))
-        list_remove(&domain->turn);
 }
 
 static void forget(struct keeper *keeper, struct item *item)
@@ -130,6 +187,7 @@ static void forget(struct keeper *keeper, struct item *item)
     struct schedule *schedule = &keeper->schedule;
     uint64_t key = key_of(item->message, item->number);
     struct item *first = map_get(&schedule->items, key), *before = first;
+    struct provider *provider = item->lane->provider;
 
     if (first == item) {
         if (item->next_same != NULL)
@@ -141,11 +199,12 @@ static void forget(struct keeper *keeper, struct item *item)
             before = before->next_same;
         before->next_same = item->next_same;
     }
-    list_remove(&item->link);
-    leave_turns(item->domain);
+    lane_remove(&keeper->lanes, item);
+    leave_turns(item->lane);
     schedule->count--;
-    if (--item->domain->count < domain_items_max(schedule) / 2 && item->domain->is_left) {
-        item->domain->is_left = false;
+    item->domain->count--;
+    if (--provider->count < provider_items_max(schedule) / 2 && provider->is_left) {
+        provider->is_left = false;
         schedule->has_left = true;
     }
     free(item);
@@ -166,7 +225,8 @@ int64_t schedule_stamp(const struct keeper *keeper, int64_t now_ms)
     return loaded_ms + 1;
 }
 
-void schedule_add(struct keeper *keeper, uint64_t message, uint64_t number, uint64_t domain_id)
+void schedule_add(struct keeper *keeper, uint64_t message, uint64_t number,
+                  struct schedule_place place)
 {
     struct schedule *schedule = &keeper->schedule;
     struct item *item = schedule_find(keeper, message, number);
@@ -174,11 +234,11 @@ void schedule_add(struct keeper *keeper, uint64_t message, uint64_t number, uint
 
     if (item != NULL) {
         if (item->place == ITEM_WORKING)
-            make_ready(schedule, item, false);
+            make_ready(keeper, item, false);
     } else if (schedule->count >= schedule->items_max + schedule->items_new_max) {
         schedule->is_all_loaded = false;
-    } else if ((domain = domain_get(keeper, domain_id)) != NULL) {
-        insert(keeper, message, number, domain);
+    } else if ((domain = domain_get(keeper, place.domain)) != NULL) {
+        insert(keeper, message, number, domain, place.flow);
     }
     schedule_wake(keeper);
 }
@@ -205,14 +265,20 @@ void schedule_done(struct keeper *keeper, uint64_t message, uint64_t number)
 
 void schedule_back(struct keeper *keeper, struct item *item)
 {
-    make_ready(&keeper->schedule, item, true);
+    make_ready(keeper, item, true);
     schedule_wake(keeper);
 }
 
 void schedule_unpark(struct keeper *keeper, struct domain *domain)
 {
-    if (!list_is_empty(&domain->ready) && !list_is_linked(&domain->turn))
-        list_push_back(turns_of(&keeper->schedule, domain), &domain->turn);
+    struct list waiting;
+    struct list_link *link;
+
+    list_init(&waiting);
+    while ((link = list_take_first(&domain->parked)) != NULL)
+        list_push_back(&waiting, link);
+    while ((link = list_take_first(&waiting)) != NULL)
+        make_ready(keeper, LIST_ELEMENT(link, struct item, link), false);
     schedule_wake(keeper);
 }
 
@@ -239,13 +305,22 @@ void schedule_rest(struct keeper *keeper, uint64_t message, uint64_t number, int
 
 static void take_row(struct keeper *keeper, struct domain *domain, const struct store_due *row)
 {
-    if (domain->count >= domain_items_max(&keeper->schedule)) {
-        domain->is_left = true;
+    struct schedule_place place = schedule_place_of(row->domain, row->flags, row->attempts);
+    struct lane *lane = lane_of(keeper, domain, routes_guess(keeper, place.flow, row->message));
+
+    if (lane->provider->count >= provider_items_max(&keeper->schedule)) {
+        lane->provider->is_left = true;
         return;
     }
-    if (row->attempts > 0)
-        silence_suspect(domain);
-    insert(keeper, row->message, row->number, domain);
+    /* Once something was heard of it, that says more. */
+    if (row->attempts > 0 && lane->window == 0 && !lane->circuit.is_suspect) {
+        silence_suspect(&lane->circuit);
+        if (list_is_linked(&lane->turn)) {
+            list_remove(&lane->turn);
+            join_turns(&keeper->schedule, lane);
+        }
+    }
+    insert(keeper, row->message, row->number, domain, place.flow);
 }
 
 static size_t take_page(struct keeper *keeper, int64_t until_ms)
@@ -320,52 +395,46 @@ static bool is_paging_due(struct keeper *keeper)
 
 /* ---- giving work out ---- */
 
-/* Take the first item and those behind it of the same message. */
-static size_t take_items(struct domain *domain, struct item **items_out)
+/* What is next must wait, for its domain only: out of the way of the others of the lane. */
+static void park_next(struct keeper *keeper, struct lane *lane)
 {
-    size_t count = 0;
+    struct item *items[ITEMS_PER_JOB];
+    size_t count = lane_take(keeper, lane, items, ITEMS_PER_JOB);
 
-    while (count < ITEMS_PER_JOB) {
-        struct list_link *link = list_first(&domain->ready);
-        struct item *item;
-
-        if (link == NULL)
-            break;
-        item = LIST_ELEMENT(link, struct item, link);
-        if (count > 0 && item->message != items_out[0]->message)
-            break;
-        list_remove(link);
-        item->place = ITEM_WORKING;
-        items_out[count++] = item;
+    for (size_t i = 0; i < count; i++) {
+        items[i]->place = ITEM_READY;
+        list_push_back(&items[i]->domain->parked, &items[i]->link);
     }
-    leave_turns(domain);
-    return count;
+    if (lane->ready > 0)
+        join_turns(&keeper->schedule, lane);
 }
 
-/* Work on what a domain has next; false: it must wait for a place. */
-static bool give_one(struct keeper *keeper, struct domain *domain)
+/* Work on what a lane has next; false: it must wait. */
+static bool give_one(struct keeper *keeper, struct lane *lane)
 {
     struct schedule *schedule = &keeper->schedule;
-    struct item *items[ITEMS_PER_JOB];
-    bool rests = silence_rests(domain, loop_now_ms());
+    struct item *items[ITEMS_PER_JOB], *head = lane_peek(lane);
+    bool rests = silence_rests(&lane->circuit, loop_now_ms());
     size_t count;
 
-    if (!rests && sts_must_wait(keeper, domain))
-        return true; /* off the turns: others go on */
-    if (rests ? schedule->spares == 0 : !deliver_has_place(keeper, domain))
+    must(head != NULL);
+    if (!rests && sts_must_wait(keeper, head->domain)) {
+        park_next(keeper, lane);
+        return true;
+    }
+    if (rests ? schedule->spares == 0 : !deliver_has_place(keeper, lane, head->domain))
         return false;
-    count = take_items(domain, items);
+    count = lane_take(keeper, lane, items, ITEMS_PER_JOB);
     if (rests)
         schedule->spares -= count < schedule->spares ? count : schedule->spares;
-    if (!list_is_empty(&domain->ready))
-        list_push_back(turns_of(schedule, domain), &domain->turn);
-    if (count > 0)
-        deliver_work(keeper, domain, items, count);
+    if (lane->ready > 0)
+        join_turns(schedule, lane);
+    deliver_work(keeper, lane, items, count);
     return true;
 }
 
 /*
- * Go round the domains until none can go on. Those that must wait go to the end, so that the next look
+ * Go round the lanes until none can go on. Those that must wait go to the end, so that the next look
  * begins with others; it may be in vain for so many only.
  */
 static void give_round(struct keeper *keeper, bool is_suspect)
@@ -378,11 +447,15 @@ static void give_round(struct keeper *keeper, bool is_suspect)
 
     list_init(&blocked);
     while (blocked_count < BLOCKED_MAX && (link = list_take_first(turns)) != NULL) {
-        struct domain *domain = LIST_ELEMENT(link, struct domain, turn);
+        struct lane *lane = LIST_ELEMENT(link, struct lane, turn);
 
-        if (domain->is_suspect != is_suspect) {
-            list_push_back(turns_of(schedule, domain), link);
-        } else if (!give_one(keeper, domain)) {
+        if (lane->ready == 0)
+            continue;
+        if (lane->sleeps_until_ms > loop_now_ms()) {
+            schedule_sleep(keeper, lane, lane->sleeps_until_ms);
+        } else if (lane->circuit.is_suspect != is_suspect) {
+            join_turns(schedule, lane);
+        } else if (!give_one(keeper, lane)) {
             list_push_back(&blocked, link);
             blocked_count++;
             if (!deliver_has_any_place(keeper, is_suspect) && schedule->spares == 0)
@@ -391,6 +464,28 @@ static void give_round(struct keeper *keeper, bool is_suspect)
     }
     while ((link = list_take_first(&blocked)) != NULL)
         list_push_back(turns, link);
+}
+
+/* Lanes whose time has come take turns again. Few sleep at a time: those under a limit, or whose host is full. */
+static int64_t wake_sleepers(struct schedule *schedule, int64_t now_ms)
+{
+    struct list_link *link = list_first(&schedule->sleepers), *next;
+    int64_t soonest_ms = INT64_MAX;
+
+    for (; link != NULL; link = next) {
+        struct lane *lane = LIST_ELEMENT(link, struct lane, turn);
+
+        next = list_next(&schedule->sleepers, link);
+        if (lane->sleeps_until_ms > now_ms) {
+            if (lane->sleeps_until_ms < soonest_ms)
+                soonest_ms = lane->sleeps_until_ms;
+            continue;
+        }
+        list_remove(link);
+        lane->is_asleep = false;
+        join_turns(schedule, lane);
+    }
+    return soonest_ms;
 }
 
 static void give_out(struct keeper *keeper)
@@ -406,8 +501,9 @@ static void give_out(struct keeper *keeper)
     give_round(keeper, true);
 }
 
-static void end_rests(struct schedule *schedule, int64_t now_ms)
+static void end_rests(struct keeper *keeper, int64_t now_ms)
 {
+    struct schedule *schedule = &keeper->schedule;
     struct list_link *link = list_first(&schedule->resting), *next;
 
     for (; link != NULL; link = next) {
@@ -417,7 +513,7 @@ static void end_rests(struct schedule *schedule, int64_t now_ms)
         if (item->rests_until_ms > now_ms)
             continue;
         list_remove(link);
-        make_ready(schedule, item, true);
+        make_ready(keeper, item, true);
     }
 }
 
@@ -431,16 +527,16 @@ static void wake_waiting(struct keeper *keeper)
 
     if (now_ms - schedule->rests_ms >= RESTS_MS) {
         schedule->rests_ms = now_ms;
-        end_rests(schedule, now_ms);
+        end_rests(keeper, now_ms);
     }
     for (; room > 0 && (link = list_take_first(&schedule->waiting)) != NULL; room--)
-        make_ready(schedule, LIST_ELEMENT(link, struct item, link), true);
+        make_ready(keeper, LIST_ELEMENT(link, struct item, link), true);
 }
 
 static void arm(struct keeper *keeper)
 {
     struct schedule *schedule = &keeper->schedule;
-    int64_t delay_ms = IDLE_CHECK_MS;
+    int64_t delay_ms = IDLE_CHECK_MS, wakes_ms = wake_sleepers(schedule, loop_now_ms());
 
     if (schedule->has_left ||
         (!schedule->is_all_loaded && schedule->count < schedule->items_max / 2)) {
@@ -458,6 +554,8 @@ static void arm(struct keeper *keeper)
         delay_ms = WAITING_CHECK_MS;
     if (!list_is_empty(&schedule->suspects) && delay_ms > SPARES_MS)
         delay_ms = SPARES_MS;
+    if (wakes_ms != INT64_MAX && wakes_ms - loop_now_ms() < delay_ms)
+        delay_ms = wakes_ms > loop_now_ms() ? wakes_ms - loop_now_ms() : 1;
     loop_timer_set(schedule->timer, delay_ms);
 }
 
@@ -473,6 +571,7 @@ static void on_timer(void *context)
     }
     if (!schedule->is_paused && !keeper->settings->hold_all) {
         wake_waiting(keeper);
+        (void)wake_sleepers(schedule, loop_now_ms());
         give_out(keeper);
     }
     arm(keeper);

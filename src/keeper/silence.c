@@ -33,72 +33,88 @@ static int64_t rest_ms(unsigned rounds, int64_t retry_first_ms, bool is_dns)
     return rest < max ? rest : max;
 }
 
-static void begin_rest(struct domain *domain, const struct ipc_result *result, int64_t now_ms,
-                       int64_t retry_first_ms)
+void circuit_deinit(struct circuit *circuit)
+{
+    free(circuit->silent_why_cstr);
+    circuit->silent_why_cstr = NULL;
+}
+
+static void begin_rest(struct circuit *circuit, struct slice name,
+                       const struct ipc_result *result, int64_t now_ms, int64_t retry_first_ms)
 {
     /* [RFC 3463 §3.5] 4.4.3: the directory server. */
     bool is_dns = slice_equal(result->enhanced, S("4.4.3"));
 
-    domain->silent_rounds++;
-    domain->silent_until_ms = now_ms + rest_ms(domain->silent_rounds, retry_first_ms, is_dns);
-    free(domain->silent_why_cstr);
-    domain->silent_why_cstr = strndup((const char *)result->reply.at, result->reply.len);
-    must(domain->silent_why_cstr != NULL);
-    LOG(LOG_INFO, "keeper.domain_silent", log_cstr("domain", domain->row.name_cstr),
-        log_i64("rest_ms", domain->silent_until_ms - now_ms),
-        log_u64("round", domain->silent_rounds));
+    circuit->silent_rounds++;
+    circuit->silent_until_ms = now_ms + rest_ms(circuit->silent_rounds, retry_first_ms, is_dns);
+    free(circuit->silent_why_cstr);
+    circuit->silent_why_cstr = strndup((const char *)result->reply.at, result->reply.len);
+    must(circuit->silent_why_cstr != NULL);
+    LOG(LOG_INFO, "keeper.domain_silent", log_text("domain", name),
+        log_i64("rest_ms", circuit->silent_until_ms - now_ms),
+        log_u64("round", circuit->silent_rounds));
 }
 
-void silence_note(struct domain *domain, const struct ipc_delivered *delivered, int64_t now_ms,
-                  int64_t retry_first_ms)
+void silence_note(struct circuit *circuit, struct slice name,
+                  const struct ipc_delivered *delivered, int64_t now_ms, int64_t retry_first_ms)
 {
     struct ipc_result result = {.reply = S("")};
 
     if (is_heard(delivered, &result)) {
-        silence_end(domain);
+        silence_end(circuit, name);
         return;
     }
     if (!delivered->unreached || result.outcome != OUTCOME_TEMPORARY)
         return;
-    domain->is_suspect = true;
+    circuit->is_suspect = true;
     /* Those that were under way together tell the same thing once. */
-    if (silence_rests(domain, now_ms) ||
-        (domain->silent_rounds == 0 && ++domain->misses < SILENCE_MISSES))
+    if (silence_rests(circuit, now_ms) ||
+        (circuit->silent_rounds == 0 && ++circuit->misses < SILENCE_MISSES))
         return;
-    begin_rest(domain, &result, now_ms, retry_first_ms);
+    begin_rest(circuit, name, &result, now_ms, retry_first_ms);
 }
 
-void silence_suspect(struct domain *domain)
+void silence_suspect(struct circuit *circuit)
 {
-    /* Once something was heard of it, or tried, that says more. */
-    if (domain->window != 0 || domain->is_suspect)
+    if (circuit->is_suspect)
         return;
-    domain->is_suspect = true;
-    domain->misses = SILENCE_MISSES - 1;
+    circuit->is_suspect = true;
+    circuit->misses = SILENCE_MISSES - 1;
 }
 
-void silence_end(struct domain *domain)
+void silence_end(struct circuit *circuit, struct slice name)
 {
-    if (domain->silent_rounds > 0)
-        LOG(LOG_INFO, "keeper.domain_heard", log_cstr("domain", domain->row.name_cstr));
-    domain->is_suspect = false;
-    domain->misses = domain->silent_rounds = 0;
-    domain->silent_until_ms = 0;
-    free(domain->silent_why_cstr);
-    domain->silent_why_cstr = NULL;
+    if (circuit->silent_rounds > 0)
+        LOG(LOG_INFO, "keeper.domain_heard", log_text("domain", name));
+    circuit->is_suspect = false;
+    circuit->misses = circuit->silent_rounds = 0;
+    circuit->silent_until_ms = 0;
+    free(circuit->silent_why_cstr);
+    circuit->silent_why_cstr = NULL;
+}
+
+static void end_all_of(const struct provider *provider)
+{
+    for (struct lane *lane = provider->lanes; lane != NULL; lane = lane->next)
+        silence_end(&lane->circuit, slice_from_cstr(provider->name_cstr));
 }
 
 void silence_end_all(struct keeper *keeper)
 {
     struct domain *domain;
+    struct provider *provider;
     size_t position = 0;
     uint64_t id;
 
     while ((domain = map_next(&keeper->domains.by_id, &position, &id)) != NULL)
-        silence_end(domain);
+        end_all_of(domain->provider);
+    position = 0;
+    while ((provider = map_next(&keeper->lanes.providers, &position, &id)) != NULL)
+        for (; provider != NULL; provider = provider->next_same)
+            end_all_of(provider);
 }
 
-bool silence_rests(const struct domain *domain, int64_t now_ms)
+bool silence_rests(const struct circuit *circuit, int64_t now_ms)
 {
-    return domain->silent_rounds > 0 && now_ms < domain->silent_until_ms;
+    return circuit->silent_rounds > 0 && now_ms < circuit->silent_until_ms;
 }

@@ -132,7 +132,7 @@ static void test_windows_of_domains(void **state)
 
 static void test_silence(void **state)
 {
-    struct domain domain = {.row = {.name_cstr = "dead.test"}};
+    struct circuit circuit = {0};
     struct ipc_result item = {.recipient = 1,
                               .outcome = OUTCOME_TEMPORARY,
                               .enhanced = S("4.4.1"),
@@ -150,36 +150,36 @@ static void test_silence(void **state)
     heard = silent;
     heard.results = buffer_view(&lists[1]);
     for (int i = 1; i < SILENCE_MISSES; i++) {
-        silence_note(&domain, &silent, 1000, 60000);
-        assert_true(domain.is_suspect);
-        assert_false(silence_rests(&domain, 1000));
+        silence_note(&circuit, S("a.test"), &silent, 1000, 60000);
+        assert_true(circuit.is_suspect);
+        assert_false(silence_rests(&circuit, 1000));
     }
-    silence_note(&domain, &silent, 1000, 60000);
-    assert_true(silence_rests(&domain, 60999));
-    assert_false(silence_rests(&domain, 61000));
-    assert_string_equal(domain.silent_why_cstr, "gone");
+    silence_note(&circuit, S("a.test"), &silent, 1000, 60000);
+    assert_true(silence_rests(&circuit, 60999));
+    assert_false(silence_rests(&circuit, 61000));
+    assert_string_equal(circuit.silent_why_cstr, "gone");
     /* One that was under way tells nothing new; the next after the rest does. */
-    silence_note(&domain, &silent, 2000, 60000);
-    assert_false(silence_rests(&domain, 61000));
-    silence_note(&domain, &silent, 61000, 60000);
-    assert_true(silence_rests(&domain, 61000 + 119999));
+    silence_note(&circuit, S("a.test"), &silent, 2000, 60000);
+    assert_false(silence_rests(&circuit, 61000));
+    silence_note(&circuit, S("a.test"), &silent, 61000, 60000);
+    assert_true(silence_rests(&circuit, 61000 + 119999));
     for (int i = 0; i < 10; i++)
-        silence_note(&domain, &silent, domain.silent_until_ms, 60000);
-    assert_false(silence_rests(&domain, domain.silent_until_ms));
-    silence_note(&domain, &heard, domain.silent_until_ms - 1, 60000);
-    assert_false(domain.is_suspect);
-    assert_false(silence_rests(&domain, 0));
+        silence_note(&circuit, S("a.test"), &silent, circuit.silent_until_ms, 60000);
+    assert_false(silence_rests(&circuit, circuit.silent_until_ms));
+    silence_note(&circuit, S("a.test"), &heard, circuit.silent_until_ms - 1, 60000);
+    assert_false(circuit.is_suspect);
+    assert_false(silence_rests(&circuit, 0));
     /* Reached, or refused for good, is not silence. */
     silent.unreached = false;
     for (int i = 0; i < 10; i++)
-        silence_note(&domain, &silent, 1000, 60000);
-    assert_false(domain.is_suspect);
+        silence_note(&circuit, S("a.test"), &silent, 1000, 60000);
+    assert_false(circuit.is_suspect);
     /* Mail that was tried before this process began: one miss is enough. */
     silent.unreached = true;
-    silence_suspect(&domain);
-    silence_note(&domain, &silent, 1000, 60000);
-    assert_true(silence_rests(&domain, 1001));
-    silence_end(&domain);
+    silence_suspect(&circuit);
+    silence_note(&circuit, S("a.test"), &silent, 1000, 60000);
+    assert_true(silence_rests(&circuit, 1001));
+    silence_end(&circuit, S("a.test"));
     buffer_deinit(&lists[0]);
     buffer_deinit(&lists[1]);
 }

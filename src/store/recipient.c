@@ -165,19 +165,20 @@ static size_t take_due(struct store *store, sqlite3_stmt *query, struct store_du
 
     while (store__step(store, query))
         due_out[count++] = (struct store_due){
-            store__column(query, 0), (uint64_t)store__column(query, 1),
+            store__column(query, 0),           (uint64_t)store__column(query, 1),
             (uint64_t)store__column(query, 2), (uint64_t)store__column(query, 3),
-            (uint64_t)store__column(query, 4)};
+            (uint64_t)store__column(query, 4), (uint64_t)store__column(query, 5)};
     return count;
 }
 
 size_t store_recipient_due(struct store *store, const struct store_due *after, int64_t until_ms,
                            struct store_due *due_out, size_t max)
 {
-    static const char sql[] = "SELECT due_ms, message, number, domain, attempts FROM recipient "
-                              "WHERE due_ms IS NOT NULL AND"
-                              " due_ms <= ?4 AND (due_ms, message, number) > (?1, ?2, ?3)"
-                              " ORDER BY due_ms, message, number LIMIT ?5";
+    static const char sql[] =
+        "SELECT due_ms, message, number, domain, attempts, flags FROM recipient "
+        "WHERE due_ms IS NOT NULL AND"
+        " due_ms <= ?4 AND (due_ms, message, number) > (?1, ?2, ?3)"
+        " ORDER BY due_ms, message, number LIMIT ?5";
 
     return take_due(store,
                     store__query(store, sql,
@@ -215,7 +216,7 @@ size_t store_recipient_held(struct store *store, const struct store_due *after,
                             struct store_due *due_out, size_t max)
 {
     static const char sql[] =
-        "SELECT 0, message, number, domain, attempts FROM recipient WHERE held <> 0 AND"
+        "SELECT 0, message, number, domain, attempts, flags FROM recipient WHERE held <> 0 AND"
         " (message, number) > (?1, ?2) ORDER BY message, number LIMIT ?3";
 
     return take_due(

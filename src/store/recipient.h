@@ -32,6 +32,9 @@ enum recipient_flag {
         32, /* ordinary mail whose way stayed barred: to the portal; its notice goes past what barred it */
 };
 
+/* The bits above hold a number of the keeper's: whose mail it is, and how urgent, for fair turns. */
+enum { RECIPIENT_FLOW_SHIFT = 8, RECIPIENT_FLOW_BITS = 24 };
+
 struct store_recipient {
     uint64_t message, number;
     uint64_t address, domain; /* ids */
@@ -65,7 +68,7 @@ MUST_CHECK bool store_recipient_get(struct store *store, uint64_t message, uint6
 struct store_due {
     int64_t due_ms;
     uint64_t message, number, domain;
-    uint64_t attempts;
+    uint64_t attempts, flags;
 };
 /* Rows behind `after` (in the order due_ms, message, number) and due until until_ms, at most max. */
 size_t store_recipient_due(struct store *store, const struct store_due *after, int64_t until_ms,
