@@ -57,6 +57,10 @@ power: test-packages build ## power cuts under load, on simulated disks; CUTS=10
 faults: test-packages build ## failing calls and full disks; ROUNDS=160, ARGS="--only 'keeper sync'"
 	@BUILD=$(abspath $(BUILD)) test/run faults --rounds $(or $(ROUNDS),160) $(ARGS)
 
+.PHONY: scan
+scan: test-packages build ## our listening ports, looked at by testssl.sh and by weak clients
+	@BUILD=$(abspath $(BUILD)) test/run system test/system/test_scan.py --long -s
+
 large: test-packages build ## a message of a gigabyte through every role, with a ceiling on memory
 	@BUILD=$(abspath $(BUILD)) test/run system -k test_large --long -s
 

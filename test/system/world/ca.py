@@ -22,15 +22,16 @@ class Authority:
                 '-addext', 'basicConstraints=critical,CA:TRUE',
                 '-addext', 'keyUsage=critical,keyCertSign,cRLSign')
 
-    def issue(self, *names, days=30):
+    def issue(self, *names, days=30, rsa=False):
         """
         Certificate (with the key in a second file) for these DNS names: (certificate, key). With days=-1 it ended
         yesterday.
         """
         self.count += 1
         base = os.path.join(self.folder, f'{self.count}-{names[0].strip("*.")}')
-        openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout',
-                base + '.key', '-out', base + '.csr', '-subj', f'/CN={names[0]}')
+        kind = ('rsa:2048',) if rsa else ('ec', '-pkeyopt', 'ec_paramgen_curve:P-256')
+        openssl('req', '-newkey', *kind, '-nodes', '-keyout', base + '.key', '-out', base + '.csr', '-subj',
+                f'/CN={names[0]}')
         with open(base + '.ext', 'w', encoding='ascii') as file:
             file.write('subjectAltName=' + ','.join(f'DNS:{name}' for name in names) + '\n'
                        'basicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n')

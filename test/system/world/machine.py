@@ -27,7 +27,7 @@ PROGRAMS = {  # name: (program, Debian's package)
     'curl': ('curl', 'curl'), 'msmtp': ('msmtp', 'msmtp'), 'nsd': ('/usr/sbin/nsd', 'nsd'), 'ip': ('ip', 'iproute2'),
     'ldns': ('ldns-signzone', 'ldnsutils'),
     'opendkim': ('/usr/sbin/opendkim-testmsg', 'opendkim-tools'), 'postfix': ('/usr/sbin/postfix', 'postfix'),
-    'swaks': ('swaks', 'swaks'), 'tshark': ('tshark', 'tshark'), 'cc': ('cc', 'gcc'),
+    'swaks': ('swaks', 'swaks'), 'testssl': ('testssl', 'testssl.sh'), 'tshark': ('tshark', 'tshark'), 'cc': ('cc', 'gcc'),
     'promtool': (os.environ.get('PROMTOOL') or 'promtool', 'prometheus'),
 }
 MODULES = {'aiosmtpd': 'python3-aiosmtpd', 'dkim': 'python3-dkim', 'dns': 'python3-dnspython',
