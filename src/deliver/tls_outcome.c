@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/tls_outcome.h"
 
+#include "base/encode.h"
 #include "ipc/pack.h"
+
+enum { TLSA_REPORTED_BYTES = 64, TLSA_TEXT_MAX_BYTES = 2048 };
 
 static enum tls_report_policy policy_of(const struct tls_host_facts *facts)
 {
@@ -9,6 +12,23 @@ static enum tls_report_policy policy_of(const struct tls_host_facts *facts)
         facts->dane == DANE_FAILED)
         return REPORT_TLSA;
     return facts->sts == STS_NONE ? REPORT_NO_POLICY : REPORT_STS;
+}
+
+/* The records as they are reported: "3 1 1 0a1b…" in full, whole certificates cut, one a line. */
+static void write_records(const struct tlsa_set *set, struct buffer *out)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const struct tlsa_record *record = &set->records[i];
+        size_t before = buffer_len(out);
+
+        if (!buffer_append_format(out, "%u %u %u ", record->usage, record->selector,
+                                  record->matching) ||
+            !hex_append(out, slice_head(tlsa_data(set, record), TLSA_REPORTED_BYTES)) ||
+            !buffer_append_byte(out, '\n')) {
+            buffer_truncate(out, before);
+            return;
+        }
+    }
 }
 
 static void note(struct delivery *delivery, enum tls_report_result result,
@@ -24,10 +44,17 @@ static void note(struct delivery *delivery, enum tls_report_result result,
         .detail = slice_from_cstr(detail_cstr),
     };
     size_t before = buffer_len(&delivery->tls_results);
+    struct buffer records;
+
+    buffer_init(&records, TLSA_TEXT_MAX_BYTES);
+    if (item.policy == REPORT_TLSA && delivery->walk.policy.tlsa != NULL)
+        write_records(delivery->walk.policy.tlsa, &records);
+    item.policy_text = buffer_view(&records);
 
     /* A list that is full has said enough; half an item would spoil it. */
     if (!ipc_list_append(&delivery->tls_results, IPC_TLS_RESULT, &item))
         buffer_truncate(&delivery->tls_results, before);
+    buffer_deinit(&records);
 }
 
 static enum tls_report_result result_of(enum tls_failure failure)
