@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.needs('root', 'namespaces', 'packets', 'nsd', 'ldns', 
 TABLE = outcomes.read_table()
 RETRY_S = 3
 DELIVERED = ('dane', 'verified', 'encrypted', 'clear')
-ROWS_ARE_TOLD = False  # does the story name the row that decided?
+ROWS_ARE_TOLD = True
 # (column of the table, account, words in the subject, more header lines, options of MAIL)
 MESSAGES = [
     ('opportunistic', 'none', '+noencrypt+', {}, []),
