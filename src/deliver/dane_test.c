@@ -167,7 +167,7 @@ static const struct dane_case {
     const char *lookup_cstr;
 } dane_cases[] = {
     {"ee.signed.test", ORDINARY, OUTCOME_DELIVERED, "dane", 3, PROOF_DANE, MX_PROOF_DNSSEC, REPORT_SUCCESS,
-     "ee.signed.test MX: signed, none\nee.signed.test addresses: signed, 1\nee.signed.test TLSA: signed, 1, 1 usable, 3 0 1 "},
+     "ee.signed.test MX: secure, none\nee.signed.test addresses: secure, 1\nee.signed.test TLSA: secure, 1, 1 usable, 3 0 1 "},
     {"ee.signed.test", SECURE, OUTCOME_DELIVERED, "secure-dane", 2, PROOF_DANE, MX_PROOF_DNSSEC, REPORT_SUCCESS, ""},
     {"alias.signed.test", ORDINARY, OUTCOME_DELIVERED, "dane", 3, PROOF_DANE, MX_PROOF_DNSSEC, REPORT_SUCCESS, ""},
     {"bad.signed.test", ORDINARY, OUTCOME_TEMPORARY, "dane", 3, PROOF_NONE, MX_PROOF_DNSSEC, REPORT_VALIDATION_FAILURE, ""},
@@ -178,9 +178,9 @@ static const struct dane_case {
     {"two.signed.test", ORDINARY, OUTCOME_DELIVERED, "dane", 3, PROOF_DANE, MX_PROOF_DNSSEC,
      REPORT_VALIDATION_FAILURE, ""},
     {"unusable.signed.test", ORDINARY, OUTCOME_DELIVERED, "tlsa-unusable", 4, PROOF_ENCRYPTED, MX_PROOF_DNSSEC,
-     REPORT_TLSA_INVALID, "unusable.signed.test TLSA: signed, 1, 0 usable, 1 0 1 "},
+     REPORT_TLSA_INVALID, "unusable.signed.test TLSA: secure, 1, 0 usable, 1 0 1 "},
     {"none.signed.test", ORDINARY, OUTCOME_DELIVERED, "no-policy", 10, PROOF_ENCRYPTED, MX_PROOF_DNSSEC,
-     REPORT_SUCCESS, "none.signed.test TLSA: signed, there are no TLSA records"},
+     REPORT_SUCCESS, "none.signed.test TLSA: secure, there are no TLSA records"},
     {"broken.signed.test", ORDINARY, OUTCOME_TEMPORARY, "tlsa-unknown", 5, PROOF_NONE, MX_PROOF_DNSSEC,
      REPORT_DNSSEC_INVALID, ""},
     {"broken.signed.test", SECURE, OUTCOME_TEMPORARY, "secure-tlsa-unknown", 2, PROOF_NONE, MX_PROOF_DNSSEC,
@@ -188,12 +188,12 @@ static const struct dane_case {
     {"forged.signed.test", ORDINARY, OUTCOME_TEMPORARY, "tlsa-unknown", 5, PROOF_NONE, MX_PROOF_DNSSEC,
      REPORT_DNSSEC_INVALID, "forged.signed.test TLSA: bogus, "},
     {"plain.test", ORDINARY, OUTCOME_DELIVERED, "dane-unsigned-mx", 6, PROOF_DANE, MX_PROOF_NONE, REPORT_SUCCESS,
-     "plain.test MX: unsigned, 1\n"},
+     "plain.test MX: insecure, 1\n"},
     {"plain.test", {.requiretls = true}, OUTCOME_NOT_PROVED, "requiretls-mx", 1, PROOF_NONE, MX_PROOF_NONE, -1, ""},
     {"ee.signed.test", {.requiretls = true}, OUTCOME_DELIVERED, "requiretls-dane", 1, PROOF_DANE, MX_PROOF_DNSSEC,
      REPORT_SUCCESS, ""},
     {"own.plain.test", ORDINARY, OUTCOME_DELIVERED, "no-policy", 10, PROOF_ENCRYPTED, MX_PROOF_NONE, REPORT_SUCCESS,
-     "own.plain.test MX: unsigned, none\nown.plain.test addresses: unsigned, 1"},
+     "own.plain.test MX: insecure, none\nown.plain.test addresses: insecure, 1"},
 };
 /* clang-format on */
 

@@ -148,7 +148,15 @@ static void arrive(struct record *record, uint32_t ttl_s)
         become_known(record);
 }
 
-/* "mx1.example.org addresses: signed, 2" and the like: for people who ask why. */
+/* In the words of [RFC 4035 §4.3]. */
+static const char *const dnssec_words[] = {
+    [DNSSEC_INSECURE] = "insecure",
+    [DNSSEC_SECURE] = "secure",
+    [DNSSEC_BOGUS] = "bogus",
+    [DNSSEC_UNKNOWN] = "no answer",
+};
+
+/* "mx1.example.org addresses: secure, 2" and the like: for people who ask why. */
 static void note_lookup(struct record *record, const char *what_cstr, enum dnssec_state dnssec,
                         const char *result_cstr)
 {
@@ -157,7 +165,7 @@ static void note_lookup(struct record *record, const char *what_cstr, enum dnsse
 
     must(asprintf(&entry->lookups_cstr, "%s%s%s %s: %s, %s",
                   before_cstr == NULL ? "" : before_cstr, before_cstr == NULL ? "" : "\n",
-                  record->name_cstr, what_cstr, dnssec_state_name(dnssec), result_cstr) >= 0);
+                  record->name_cstr, what_cstr, dnssec_words[dnssec], result_cstr) >= 0);
     free(before_cstr);
 }
 

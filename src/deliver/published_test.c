@@ -151,7 +151,7 @@ static void try_case(struct scene *scene, const struct published_case *it)
         assert_false(peer_heard(&peer, "MAIL"));
     assert_true(
         slice_find_nocase(buffer_view(&got->lookups),
-                          S("one.test MX: unsigned, 1\nmx1.test addresses: unsigned, 1")) == 0);
+                          S("one.test MX: insecure, 1\nmx1.test addresses: insecure, 1")) == 0);
     scene_clear(scene);
     deliverer_free(&scene->deliverer);
     peer_close(&peer);

@@ -3,6 +3,7 @@
 
 #include "keeper/retract.h"
 #include "keeper/stand.h"
+#include "store/board.h"
 #include "store/message.h"
 #include "store/recipient.h"
 #include "kit/run.h"
@@ -302,6 +303,48 @@ static void test_retraction_table(void **state)
     assert_int_equal(retraction_for(STATE_RETRACTED, METHOD_PORTAL, false), RETRACT_OVER);
 }
 
+/* With what the last test of the domain found: the row of the table at each host. */
+static void check_explained_hosts(struct stand *stand)
+{
+    static const struct {
+        const char *rule_cstr, *demands_cstr;
+        unsigned row;
+    } hosts[] = {{"secure-dane", "dane", 2},
+                 {"secure-tlsa-unknown", NULL, 2},
+                 {"secure", "verified", 2}};
+    struct store_board board = {
+        .name_cstr = "good.test",
+        .tested_ms = 1000,
+        .found = S("{\"mx_secure\":true,\"hosts\":["
+                   "{\"mx\":\"a.test\",\"dane\":\"usable\",\"tlsa\":\"3 1 1 "
+                   "00\",\"mx_proof\":\"dnssec\"},"
+                   "{\"mx\":\"a.test\",\"dane\":\"usable\",\"mx_proof\":\"dnssec\"},"
+                   "{\"mx\":\"b.test\",\"dane\":\"failed\",\"mx_proof\":\"dnssec\"},"
+                   "{\"mx\":\"c.test\",\"dane\":\"none\",\"mx_proof\":\"dnssec\"}]}")};
+    json_t *object, *found;
+    struct err err;
+
+    store_begin(stand->keeper->store);
+    store_board_put(stand->keeper->store, &board);
+    assert_true(store_commit(stand->keeper->store, &err));
+    object = ask(stand, "{\"do\":\"explain\",\"from\":\"clerk@clinic.test\","
+                        "\"to\":[\"a@good.test\"],\"subject\":\"hello\"}");
+    found = json_object_get(object, "hosts");
+    assert_int_equal(json_array_size(found), COUNT_OF(hosts));
+    for (size_t i = 0; i < COUNT_OF(hosts); i++) {
+        const json_t *host = json_array_get(found, i);
+
+        assert_string_equal(text(host, "rule"), hosts[i].rule_cstr);
+        assert_int_equal(json_integer_value(json_object_get(host, "row")), hosts[i].row);
+        if (hosts[i].demands_cstr != NULL)
+            assert_string_equal(text(host, "demands"), hosts[i].demands_cstr);
+        else
+            assert_string_equal(text(host, "why"), "the TLSA look-up failed");
+    }
+    assert_string_equal(text(json_array_get(found, 0), "tlsa"), "3 1 1 00");
+    json_decref(object);
+}
+
 static void test_explain_and_domains(void **state)
 {
     struct stand stand;
@@ -326,6 +369,7 @@ static void test_explain_and_domains(void **state)
     assert_string_equal(text(object, "tls"), "proved");
     assert_string_equal(text(object, "mx"), "mx.example.test");
     json_decref(object);
+    check_explained_hosts(&stand);
     stand_close(&stand);
 }
 

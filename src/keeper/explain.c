@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keeper/control.h"
+#include "keeper/explain_tls.h"
 #include "keeper/internal.h"
 #include "keeper/plan.h"
 
@@ -64,6 +65,8 @@ static void explain_one(struct control_output *output, struct slice account_name
                                                (struct domain_need){account->proof_needed,
                                                                     account->mx_proved},
                                                clock_unix_ms())));
+    if (verdict.method == METHOD_TLS || verdict.method == METHOD_REGULAR)
+        explain_tls(keeper, domain, &verdict.requirement, object);
     control_line(output, object);
 }
 

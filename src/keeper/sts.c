@@ -313,6 +313,13 @@ static void note_use(struct keeper *keeper, struct domain *domain, struct store_
 
 void sts_fill(struct keeper *keeper, struct domain *domain, struct ipc_deliver *deliver)
 {
+    sts_look(keeper, domain, deliver);
+    if (deliver->sts_id.len > 0)
+        note_use(keeper, domain, &domain->sts.kept->row, clock_unix_ms());
+}
+
+void sts_look(struct keeper *keeper, const struct domain *domain, struct ipc_deliver *deliver)
+{
     struct sts_kept *kept = domain->sts.kept;
     int64_t now_ms = clock_unix_ms();
 
@@ -324,7 +331,6 @@ void sts_fill(struct keeper *keeper, struct domain *domain, struct ipc_deliver *
     }
     if (kept == NULL || is_expired(keeper, &kept->row, now_ms))
         return;
-    note_use(keeper, domain, &kept->row, now_ms);
     deliver->sts = sts_state_of(&kept->row);
     deliver->sts_id = slice_from_cstr(kept->row.id_cstr);
     if (deliver->sts != STS_NONE)

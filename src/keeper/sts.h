@@ -62,6 +62,8 @@ void sts_domain_deinit(struct domain_sts *sts);
 bool sts_must_wait(struct keeper *keeper, struct domain *domain);
 /* For a job: sts, sts_id and sts_mx; views that live as long as the domain's policy does not change. */
 void sts_fill(struct keeper *keeper, struct domain *domain, struct ipc_deliver *deliver);
+/* The same for somebody who only wants to know: it does not count as a use. */
+void sts_look(struct keeper *keeper, const struct domain *domain, struct ipc_deliver *deliver);
 /* Mail could not be sent because of the policy: is there a newer one? When there is, what waits is tried at once. */
 void sts_doubt(struct domain *domain);
 

@@ -405,6 +405,35 @@ void render_retraction(const json_t *recipients, FILE *to)
     }
 }
 
+/* What the decision table would say at each host that is known. */
+static void render_rows(const json_t *recipient, FILE *to)
+{
+    const json_t *hosts = json_object_get(recipient, "hosts"), *host;
+    size_t index;
+
+    if (text_of(recipient, "sts")[0] != 0) {
+        char policy_cstr[80];
+
+        (void)snprintf(policy_cstr, sizeof policy_cstr, "%s, id %s", text_of(recipient, "sts"),
+                       text_of(recipient, "sts_id"));
+        print_fact("MTA-STS", policy_cstr, to);
+    }
+    json_array_foreach(hosts, index, host)
+    {
+        char line_cstr[500];
+        bool is_skipped = text_of(host, "why")[0] != 0;
+        const char *tlsa_cstr = text_of(host, "tlsa");
+
+        (void)snprintf(line_cstr, sizeof line_cstr,
+                       "%s: row %" JSON_INTEGER_FORMAT ", %s: %s%s%s%s", text_of(host, "mx"),
+                       json_integer_value(json_object_get(host, "row")), text_of(host, "rule"),
+                       is_skipped ? "skipped, " : "demands ",
+                       text_of(host, is_skipped ? "why" : "demands"),
+                       tlsa_cstr[0] != 0 ? ", TLSA " : "", tlsa_cstr);
+        print_fact(index == 0 ? "hosts" : "", line_cstr, to);
+    }
+}
+
 void render_explanation(const json_t *recipients, FILE *to)
 {
     static const struct evidence facts[] = {{"reasons", "why"},
@@ -422,6 +451,7 @@ void render_explanation(const json_t *recipients, FILE *to)
         for (size_t i = 0; i < COUNT_OF(facts); i++)
             print_value(facts[i].key_cstr, facts[i].label_cstr,
                         json_object_get(recipient, facts[i].key_cstr), to);
+        render_rows(recipient, to);
     }
 }
 

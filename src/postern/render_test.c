@@ -114,8 +114,13 @@ static void test_retraction(void **state)
 
 static void test_others(void **state)
 {
-    static const char *const explained[] = {"a@x.test   would go by portal (secure)\n",
-                                            "why           no TLS there\n"};
+    static const char *const explained[] = {
+        "a@x.test   would go by portal (secure)\n", "why           no TLS there\n",
+        "MTA-STS       enforce, id 2026\n",
+        "hosts         mx1.x.test: row 3, dane: demands dane, "
+        "TLSA 3 1 1 00\n",
+        "mx2.x.test: row 5, tlsa-unknown: skipped, the TLSA "
+        "look-up failed\n"};
     static const char *const domains[] = {"good.test  proved  verified", "3d ago"};
     static const char *const status[] = {
         "Postern 0.1.0, up 2h 0m: NOT READY, no smtpd runs\n",
@@ -133,7 +138,10 @@ static void test_others(void **state)
     (void)state;
     expect(render_explanation,
            "[{\"address\":\"a@x.test\",\"method\":\"portal\",\"secure\":true,"
-           "\"reasons\":\"no TLS there\"}]",
+           "\"reasons\":\"no TLS there\",\"sts\":\"enforce\",\"sts_id\":\"2026\","
+           "\"hosts\":[{\"mx\":\"mx1.x.test\",\"row\":3,\"rule\":\"dane\",\"demands\":\"dane\","
+           "\"tlsa\":\"3 1 1 00\"},{\"mx\":\"mx2.x.test\",\"row\":5,\"rule\":\"tlsa-unknown\","
+           "\"why\":\"the TLSA look-up failed\"}]}]",
            explained, COUNT_OF(explained));
     {
         char json_cstr[256];
