@@ -251,6 +251,7 @@ static struct hold_rules rules_of_account(const struct keeper *keeper,
         rules.tls_retry_ms = account->tls_retry_ms;
         rules.policy_unmet = account->policy_unmet;
         rules.ratchet_after = account->ratchet_after;
+        rules.may_be_clear = account->cleartext_allowed;
     }
     return rules;
 }

@@ -10,10 +10,10 @@ static bool is_policy_row(uint64_t row)
 }
 
 enum hold hold_of(const struct ipc_delivered *delivered, const struct ipc_result *result,
-                  bool is_ratcheted)
+                  bool is_secure, bool is_ratcheted)
 {
     if (result->outcome == OUTCOME_NOT_PROVED)
-        return HOLD_PROOF;
+        return is_secure ? HOLD_PROOF : HOLD_RATCHET;
     /* 4.7.10: the table said "later" to every host that answered. */
     if (result->outcome != OUTCOME_TEMPORARY || result->code != 0 ||
         !slice_equal(result->enhanced, S("4.7.10")))

@@ -24,9 +24,12 @@ enum hold {
     HOLD_RATCHET, /* seen with TLS again and again, now without */
 };
 
-/* What holds a recipient after this result. is_ratcheted: the job, or the host that was asked. */
+/*
+ * What holds a recipient after this result. is_secure: it is secure mail; ordinary mail that was not proved was held to what
+ * its domain did before. is_ratcheted: the job, or the host that was asked.
+ */
 enum hold hold_of(const struct ipc_delivered *delivered, const struct ipc_result *result,
-                  bool is_ratcheted);
+                  bool is_secure, bool is_ratcheted);
 /* "held by the recipient's published policy (row 7 …): WORDS", for events and reports; false: it does not fit. */
 MUST_CHECK bool hold_write(enum hold hold, const struct ipc_delivered *delivered,
                            struct slice reply, char *out_cstr, size_t size);

@@ -44,8 +44,11 @@ static void test_causes(void **state)
                                     .code = causes[i].code,
                                     .enhanced = causes[i].enhanced};
 
-        if (hold_of(&delivered, &result, causes[i].is_ratcheted) != causes[i].hold)
+        if (hold_of(&delivered, &result, true, causes[i].is_ratcheted) != causes[i].hold)
             fail_msg("%s", causes[i].case_cstr);
+        /* Ordinary mail differs only where it was held to TLS that its domain had before. */
+        assert_int_equal(hold_of(&delivered, &result, false, causes[i].is_ratcheted),
+                         causes[i].hold == HOLD_PROOF ? HOLD_RATCHET : causes[i].hold);
     }
 }
 

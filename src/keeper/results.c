@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "crypto/random.h"
-#include "keeper/hold.h"
+#include "keeper/evidence.h"
 #include "keeper/internal.h"
 #include "keeper/portal_copy.h"
 #include "keeper/replan.h"
@@ -11,9 +11,6 @@
 
 #include <stdio.h>
 #include <string.h>
-
-/* As in the table of story.c: the connection, when it is tried again, what the decision table said. */
-enum { EVIDENCE_AGAIN = 13, EVIDENCE_TEXTS = 21, NUMBER_TEXT_SIZE = 24, HELD_TEXT_SIZE = 900 };
 
 int64_t retry_delay_ms(unsigned attempts, int64_t first_ms, int64_t max_ms, uint64_t random)
 {
@@ -85,96 +82,11 @@ void results_settle(struct keeper *keeper, const struct store_recipient *row)
 
 /* ---- one recipient's result ---- */
 
-struct evidence {
-    struct slice texts[EVIDENCE_TEXTS];
-    char code_cstr[NUMBER_TEXT_SIZE], again_cstr[NUMBER_TEXT_SIZE], row_cstr[NUMBER_TEXT_SIZE];
-    enum hold hold; /* TLS is why it does not leave; then the reply says what in words */
-    char held_cstr[HELD_TEXT_SIZE];
-};
-
-static void fill_ruling(const struct ipc_delivered *delivered, struct evidence *evidence_out)
-{
-    struct slice *at = evidence_out->texts + EVIDENCE_AGAIN;
-
-    snprintf(evidence_out->row_cstr, NUMBER_TEXT_SIZE, "%u", (unsigned)delivered->row);
-    *at++ = S("");
-    *at++ = delivered->row == 0 ? S("") : slice_from_cstr(evidence_out->row_cstr);
-    *at++ = delivered->rule;
-    *at++ = delivered->row == 0 || delivered->mx_proof >= MX_PROOF_COUNT
-                ? S("")
-                : slice_from_cstr(mx_proof_name((enum mx_proof)delivered->mx_proof));
-    *at++ = delivered->policy;
-    *at++ = delivered->lookups;
-    *at++ = delivered->small_hello ? S("yes") : S("");
-    *at++ = delivered->requiretls ? S("yes") : S("");
-    must(at == evidence_out->texts + EVIDENCE_TEXTS);
-}
-
-static void fill_evidence(const struct ipc_delivered *delivered,
-                          const struct ipc_result *result, struct evidence *evidence_out)
-{
-    struct slice *at = evidence_out->texts;
-    enum proof_level level =
-        delivered->level < PROOF_COUNT ? (enum proof_level)delivered->level : PROOF_NONE;
-
-    snprintf(evidence_out->code_cstr, NUMBER_TEXT_SIZE, "%u", (unsigned)result->code);
-    *at++ = delivered->mx;
-    *at++ = delivered->mx_address;
-    *at++ = delivered->tls;
-    *at++ = delivered->cipher;
-    *at++ = delivered->certificate;
-    *at++ = delivered->names;
-    *at++ = delivered->mx_address.len == 0 ? S("") : slice_from_cstr(proof_level_name(level));
-    *at++ = delivered->unverified_why;
-    *at++ = delivered->reused ? S("yes") : S("");
-    *at++ = result->code == 0 ? S("") : slice_from_cstr(evidence_out->code_cstr);
-    *at++ = result->enhanced;
-    *at++ = result->reply;
-    *at++ = delivered->trail;
-    fill_ruling(delivered, evidence_out);
-    evidence_out->hold = HOLD_NONE;
-}
-
-/* What holds it, if TLS does: in the evidence, in the figures, and the alarm when it has vanished. */
-static void find_hold(struct keeper *keeper, const struct job *job,
-                      const struct ipc_delivered *delivered, const struct ipc_result *result,
-                      struct evidence *evidence)
-{
-    static const enum stat_number counters[] = {[HOLD_PROOF] = STAT_TLS_HELD_PROOF,
-                                                [HOLD_POLICY] = STAT_TLS_HELD_POLICY,
-                                                [HOLD_RATCHET] = STAT_TLS_HELD_RATCHET};
-    enum hold hold = hold_of(delivered, result,
-                             !job->deliver.ratchet_lifted &&
-                                 (job->deliver.ratcheted ||
-                                  memory_is_ratcheted(keeper, MEMORY_HOST, delivered->mx)));
-
-    evidence->hold = hold;
-    if (hold == HOLD_NONE)
-        return;
-    stats.numbers[counters[hold]]++;
-    if (hold == HOLD_RATCHET)
-        memory_note_lost(keeper, job->deliver.domain);
-    if (hold_write(hold, delivered, slice_head(result->reply, HELD_TEXT_SIZE / 2),
-                   evidence->held_cstr, HELD_TEXT_SIZE))
-        evidence->texts[11] = slice_from_cstr(evidence->held_cstr);
-}
-
-static void tell(struct keeper *keeper, const struct store_recipient *row, enum event_kind kind,
-                 struct evidence *evidence, int64_t again_ms)
-{
-    evidence->again_cstr[0] = '\0';
-    if (again_ms != 0)
-        snprintf(evidence->again_cstr, NUMBER_TEXT_SIZE, "%lld", (long long)again_ms);
-    evidence->texts[EVIDENCE_AGAIN] = slice_from_cstr(evidence->again_cstr);
-    story_tell(keeper, row->message, (int64_t)row->number, kind, evidence->texts,
-               EVIDENCE_TEXTS);
-}
-
 static void on_delivered(struct keeper *keeper, const struct job *job,
                          struct store_recipient *row, struct evidence *evidence,
                          bool has_passed_duty)
 {
-    tell(keeper, row, EVENT_DELIVERED, evidence, 0);
+    evidence_tell(keeper, row, EVENT_DELIVERED, evidence, 0);
     /* A host that knows reports makes them itself: two would say the same. [RFC 3461 §5.2.1] */
     if (!has_passed_duty && results_reports(row, job->has_sender, OWES_SUCCESS))
         row->owes |= OWES_SUCCESS;
@@ -187,7 +99,7 @@ static void on_delivered(struct keeper *keeper, const struct job *job,
 static void on_failed(struct keeper *keeper, const struct job *job, struct store_recipient *row,
                       struct evidence *evidence)
 {
-    tell(keeper, row, EVENT_FAILED, evidence, 0);
+    evidence_tell(keeper, row, EVENT_FAILED, evidence, 0);
     if (results_reports(row, job->has_sender, OWES_FAILURE))
         row->owes |= OWES_FAILURE;
     row->due_ms = row->owes != 0 ? schedule_stamp(keeper, clock_unix_ms()) : RECIPIENT_NOT_DUE;
@@ -240,7 +152,7 @@ static void on_later(struct keeper *keeper, const struct job *job, struct store_
             evidence->hold, &job->rules, row->unproved_ms,
             (row->flags & RECIPIENT_DELAY_SAID) == 0 ? delivery->policy_notice_ms : -1, now_ms,
             row->due_ms);
-    tell(keeper, row, kind, evidence, row->due_ms);
+    evidence_tell(keeper, row, kind, evidence, row->due_ms);
     if (!is_doubted && is_late(delivery, job, row, evidence->hold, now_ms))
         tell_late(keeper, job, row);
     story_move(keeper, &job->message, row, MOVE_LATER);
@@ -251,7 +163,6 @@ static struct hold_rules rules_of(const struct job *job, const struct store_reci
     struct hold_rules rules = job->rules;
 
     rules.is_secure = row->method == METHOD_TLS;
-    rules.may_be_clear = row->requirement.cleartext_allowed;
     return rules;
 }
 
@@ -260,11 +171,13 @@ static struct hold_rules rules_of(const struct job *job, const struct store_reci
  * has no other way and goes on waiting.
  */
 static void on_deferred(struct keeper *keeper, const struct job *job,
-                        struct store_recipient *row, struct evidence *evidence)
+                        struct store_recipient *row, struct evidence *evidence,
+                        enum event_kind kind)
 {
     struct hold_rules rules = rules_of(job, row);
     enum hold_end end = HOLD_GOES_ON;
     int64_t now_ms = clock_unix_ms();
+    bool is_held_to_tls = row->requirement.least > PROOF_NONE;
 
     if (evidence->hold != HOLD_NONE) {
         if (row->unproved_ms == 0)
@@ -272,23 +185,22 @@ static void on_deferred(struct keeper *keeper, const struct job *job,
         if (job->kind != KIND_INBOUND && clock_doubt_ms(keeper) == 0)
             end = hold_end(evidence->hold, &rules, now_ms - row->unproved_ms);
     }
-    if (end == HOLD_LIFT && (row->flags & RECIPIENT_RATCHET_LIFTED) == 0) {
+    if (end == HOLD_LIFT) {
         row->flags |= RECIPIENT_RATCHET_LIFTED;
         LOG(LOG_WARN, "keeper.ratchet_lifted", log_id("message", row->message),
             log_text("domain", job->deliver.domain));
-        on_later(keeper, job, row, evidence, EVENT_DEFERRED);
-        if (row->owes == 0 && !state_is_end((enum recipient_state)row->state)) {
+    }
+    if (end == HOLD_GOES_ON || (end == HOLD_LIFT && !is_held_to_tls)) {
+        on_later(keeper, job, row, evidence, kind);
+        if (end == HOLD_LIFT && row->owes == 0 &&
+            !state_is_end((enum recipient_state)row->state)) {
             row->due_ms = schedule_stamp(keeper, now_ms);
             store_recipient_update(keeper->store, row);
         }
         return;
     }
-    if (end != HOLD_REPLAN) {
-        on_later(keeper, job, row, evidence, EVENT_DEFERRED);
-        return;
-    }
-    tell(keeper, row, EVENT_NOT_PROVED, evidence, 0);
-    if (!rules.is_secure)
+    evidence_tell(keeper, row, EVENT_NOT_PROVED, evidence, 0);
+    if (end == HOLD_REPLAN && !rules.is_secure)
         row->flags |= RECIPIENT_UNMET;
     store_recipient_update(keeper->store, row);
     replan_write(keeper, row);
@@ -307,6 +219,11 @@ static void on_not_proved(struct keeper *keeper, const struct job *job,
 
     if (row->unproved_ms == 0)
         row->unproved_ms = now_ms;
+    if (row->method == METHOD_REGULAR && before == DOMAIN_TLS_PROVED &&
+        keeper->settings->delivery.ratchet > 0) {
+        on_deferred(keeper, job, row, evidence, EVENT_NOT_PROVED);
+        return;
+    }
     if (job->kind == KIND_INBOUND && is_requiretls) {
         on_failed(keeper, job, row, evidence);
         return;
@@ -317,7 +234,7 @@ static void on_not_proved(struct keeper *keeper, const struct job *job,
         on_later(keeper, job, row, evidence, EVENT_NOT_PROVED);
         return;
     }
-    tell(keeper, row, EVENT_NOT_PROVED, evidence, 0);
+    evidence_tell(keeper, row, EVENT_NOT_PROVED, evidence, 0);
     /* What was missed beyond a proved connection is this account's matter, not every account's. */
     if (!is_requiretls && delivered->level < PROOF_VERIFIED)
         domain_learn(keeper, job->domain,
@@ -374,8 +291,8 @@ static void apply(struct keeper *keeper, const struct job *job, struct store_rec
                                         ? (enum delivery_outcome)result->outcome
                                         : OUTCOME_TEMPORARY;
 
-    fill_evidence(delivered, result, &evidence);
-    find_hold(keeper, job, delivered, result, &evidence);
+    evidence_fill(delivered, result, &evidence);
+    evidence_find_hold(keeper, job, row, delivered, result, &evidence);
     log_result(&job->deliver, delivered, result, outcome);
     count_result(keeper, job, delivered, outcome);
     switch (outcome) {
@@ -384,7 +301,7 @@ static void apply(struct keeper *keeper, const struct job *job, struct store_rec
         break;
     case OUTCOME_TEMPORARY:
     case OUTCOME_COUNT:
-        on_deferred(keeper, job, row, &evidence);
+        on_deferred(keeper, job, row, &evidence, EVENT_DEFERRED);
         break;
     case OUTCOME_PERMANENT:
         on_failed(keeper, job, row, &evidence);
@@ -547,7 +464,7 @@ static void give_up(struct keeper *keeper, const struct store_message *message,
                                                              message->kind == KIND_INBOUND)};
     struct evidence evidence;
 
-    fill_evidence(&(struct ipc_delivered){.mx = S("")},
+    evidence_fill(&(struct ipc_delivered){.mx = S("")},
                   &(struct ipc_result){.enhanced = S("4.4.7"),
                                        .reply = S("it could not be delivered in time")},
                   &evidence);

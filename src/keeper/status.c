@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { GENERATIONS_MAX = 16, BUSIEST_MAX = 20, LOOKED_AT_MAX = 100000 };
+enum { GENERATIONS_MAX = 16, BUSIEST_MAX = 20, LOST_MAX = 20, LOOKED_AT_MAX = 100000 };
 
 /* ---- roles ---- */
 
@@ -150,6 +150,19 @@ static json_t *certificates_of(const struct stats *total)
     return object;
 }
 
+/* Domains that were seen with TLS again and again and have none now: their mail waits. The first of them by name. */
+static json_t *lost_of(struct keeper *keeper)
+{
+    struct store_memory memory = {.name_cstr = ""};
+    json_t *list = json_array();
+
+    while (json_array_size(list) < LOST_MAX &&
+           store_memory_next_lost(keeper->store, memory.name_cstr, &memory))
+        json_array_append_new(list, json_pack("{s:s,s:I}", "domain", memory.name_cstr,
+                                              "lost_ms", (json_int_t)memory.lost_ms));
+    return list;
+}
+
 static json_t *status_of(struct keeper *keeper, const struct stats *total)
 {
     const struct inbox *inbox = &keeper->inbox;
@@ -181,6 +194,7 @@ static json_t *status_of(struct keeper *keeper, const struct stats *total)
     json_object_set_new(object, "routes", routes_objects(keeper));
     json_object_set_new(object, "keys", keys_of(keeper));
     json_object_set_new(object, "sts", sts_status(keeper));
+    json_object_set_new(object, "tls_lost", lost_of(keeper));
     json_object_set_new(object, "troubles", troubles_of(&keeper->overview));
     return object;
 }

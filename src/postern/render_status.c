@@ -141,6 +141,25 @@ static void print_sts(const json_t *status, FILE *to)
     }
 }
 
+/* Likewise: TLS that is gone. */
+static void print_lost(const json_t *status, FILE *to)
+{
+    const json_t *domain;
+    size_t index;
+
+    json_array_foreach(json_object_get(status, "tls_lost"), index, domain)
+    {
+        char since_cstr[FIGURE_SIZE];
+
+        (void)fputs("  ! ", to);
+        print_plain(figure_text(domain, "domain"), to);
+        (void)fprintf(
+            to, ": had TLS again and again, has had none for %s: its mail waits\n",
+            figure_span(figure_number(status, "now_ms") - figure_number(domain, "lost_ms"),
+                        since_cstr));
+    }
+}
+
 static void print_roles(const json_t *status, FILE *to)
 {
     const json_t *role;
@@ -233,6 +252,7 @@ void render_status(const json_t *answers, FILE *to)
     print_rates(status, to);
     print_room(status, to);
     print_sts(status, to);
+    print_lost(status, to);
     print_routes(status, to);
     print_roles(status, to);
     if (json_array_size(troubles) > 0)

@@ -224,6 +224,7 @@ static void judge_open(struct probe *probe)
     bool is_in_force = facts->sts == STS_ENFORCE || facts->sts == STS_KEPT;
 
     probe->found.level = PROOF_ENCRYPTED;
+    say_why(probe, ""); /* of an earlier connection */
     if (facts->dane == DANE_FAILED)
         say_why(probe, "the TLSA look-up failed");
     else if (is_in_force && !facts->is_listed)
