@@ -74,6 +74,7 @@ struct httpd_request {
     struct httpd_header headers[HTTPD_HEADERS_MAX + 1];
     size_t header_count;
     struct httpd_facts facts;
+    struct slice other_host; /* see httpd_other_host */
     struct form *form;
     struct err form_err;
     struct MHD_Response *response;

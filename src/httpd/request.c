@@ -164,6 +164,30 @@ static enum MHD_Result collect_header(void *context, enum MHD_ValueKind kind, co
     return MHD_YES;
 }
 
+/* The one host, or, as it is written in the head, one of the others. */
+static struct slice choose_host(struct httpd_request *request)
+{
+    const struct httpd_options *options = &request->httpd->options;
+    struct slice ours = buffer_view(&request->httpd->host), got, rest, name;
+
+    if (options->serves_host == NULL)
+        return ours;
+    if (!httpd_header_find(request->headers, request->header_count, S("Host"), &got))
+        return ours.len > 0 ? ours : S("-");
+    rest = got;
+    name = slice_cut(&rest, ':');
+    if (options->serves_host(options->host_context, name)) {
+        request->other_host = name;
+        return got;
+    }
+    return ours.len > 0 ? ours : S("-"); /* which no host is */
+}
+
+struct slice httpd_other_host(const struct httpd_request *request)
+{
+    return request->other_host;
+}
+
 static unsigned judge(struct httpd_request *request, const char *method_cstr,
                       const char *version_cstr)
 {
@@ -178,7 +202,7 @@ static unsigned judge(struct httpd_request *request, const char *method_cstr,
     MHD_get_connection_values_n(request->mhd, MHD_HEADER_KIND, collect_header, request);
     head.headers = request->headers;
     head.header_count = request->header_count;
-    status = httpd_head_check(&head, buffer_view(&request->httpd->host), &request->facts);
+    status = httpd_head_check(&head, choose_host(request), &request->facts);
     if (status == 0 && request->facts.content_length > request->httpd->options.body_max_bytes)
         status = 413;
     return status;

@@ -31,7 +31,11 @@ struct httpd_options {
     struct loop *loop;
     int listen_fd; /* a listening socket, borrowed (duplicated) */
     struct slice certificate_pem, private_key_pem;
-    struct slice host; /* the only one served, see httpd_head_check; copied; empty = any */
+    struct slice
+        host; /* the only one served, see httpd_head_check; copied; empty = any, or those of serves_host */
+    /* Is this host (its Host field without a port) served beside `host`? NULL = no other one is. */
+    bool (*serves_host)(void *context, struct slice host);
+    void *host_context;               /* of serves_host */
     uint64_t body_max_bytes;          /* a longer body is refused unread */
     unsigned connections;             /* 0 = 2000 */
     unsigned connections_per_network; /* one /24 or /64 holds at most this many; 0 = 200 */
@@ -62,6 +66,8 @@ void *httpd_user(const struct httpd_request *request);
 
 /* Its head, as judged. */
 enum httpd_method httpd_method(const struct httpd_request *request);
+/* The host that serves_host took; empty: `host`. */
+struct slice httpd_other_host(const struct httpd_request *request);
 /* As it came, nothing decoded, without the query. */
 struct slice httpd_path(const struct httpd_request *request);
 uint64_t httpd_content_length(const struct httpd_request *request);

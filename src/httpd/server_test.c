@@ -74,6 +74,9 @@ static void answer(struct app *app, struct httpd_request *request)
     assert_true(buffer_append(&body, S("[")));
     assert_true(buffer_append(&body, httpd_path(request)));
     assert_true(buffer_append(&body, S("]")));
+    if (slice_equal(httpd_path(request), S("/other")))
+        assert_true(buffer_append(
+            &body, httpd_other_host(request).len > 0 ? httpd_other_host(request) : S("none")));
     assert_true(buffer_append(&body, buffer_view(&app->got)));
     if (httpd_form_err(request)->class != ERR_NONE)
         head.status = 422;
@@ -187,6 +190,10 @@ static const struct {
     {SLICE_INIT("GET / HTTP/1.1\r\n" HOST HOST CLOSE), "400", NULL},
     {SLICE_INIT("GET / HTTP/1.0\r\n" CLOSE), "400", NULL},
     {SLICE_INIT("GET / HTTP/1.1\r\nHost : p.test\r\n" CLOSE), "400", NULL},
+    {SLICE_INIT("GET /other HTTP/1.1\r\nHost: other.test:8443\r\n" CLOSE), "200", "other.test"},
+    {SLICE_INIT("GET /other HTTP/1.1\r\nHost: other.test.p.test\r\n" CLOSE), "421", NULL},
+    {SLICE_INIT("GET /other HTTP/1.1\r\nHost: \r\n" CLOSE), "400", NULL},
+    {SLICE_INIT("GET /other HTTP/1.1\r\n" HOST CLOSE), "200", "none"},
     {SLICE_INIT("GET / HTTP/1.1\r\n" HOST "X: a\x01\r\n" CLOSE), "400", NULL},
     {SLICE_INIT("GET / HTTP/1.1\r\n" HOST "X: a\0b\r\n" CLOSE), "400", NULL},
     {SLICE_INIT("GET / HTTP/1.1\r\n" HOST "X: a\r\n  folded\r\n" CLOSE), "400", NULL},
@@ -222,10 +229,18 @@ struct bench {
     struct buffer out;
 };
 
+static bool serves_other(void *context, struct slice host)
+{
+    assert_non_null(context);
+    return slice_equal(host, S("other.test"));
+}
+
 static int set_up(void **state)
 {
     static struct bench bench;
     struct httpd_options options = {.host = SLICE_INIT("p.test"),
+                                    .serves_host = serves_other,
+                                    .host_context = &bench,
                                     .body_max_bytes = 1000,
                                     .connections_per_network = 3,
                                     .is_plain = true,

@@ -222,7 +222,7 @@ const char *overview_why_not_ready(struct keeper *keeper)
         return "no courier runs";
     if (peer_count(keeper, ROLE_SCRIBE) == 0)
         return "no scribe runs";
-    if (peer_count(keeper, ROLE_PORTAL) == 0 && settings->portal.enabled)
+    if (peer_count(keeper, ROLE_PORTAL) == 0 && settings->portal.listens)
         return "no portal runs";
     return NULL;
 }

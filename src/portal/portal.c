@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "crypto/random.h"
+#include "portal/policy.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -106,7 +107,8 @@ static void on_head(void *context, struct httpd_request *request)
     struct visit *visit;
     struct link link;
 
-    if (httpd_method(request) == HTTPD_OPTIONS || !link_parse(httpd_path(request), &link))
+    if (httpd_other_host(request).len > 0 || httpd_method(request) == HTTPD_OPTIONS ||
+        !link_parse(httpd_path(request), &link))
         return;
     route = route_find(link.page, httpd_method(request) == HTTPD_POST);
     if (route != NULL) {
@@ -126,8 +128,11 @@ static void on_head(void *context, struct httpd_request *request)
 static void on_request(void *context, struct httpd_request *request)
 {
     struct visit *visit = httpd_user(request);
+    struct portal *portal = context;
 
-    if (httpd_method(request) == HTTPD_OPTIONS)
+    if (httpd_other_host(request).len > 0)
+        policy_answer(portal->settings, request);
+    else if (httpd_method(request) == HTTPD_OPTIONS)
         give_options(request);
     else if (visit == NULL)
         give_other(context, request);
@@ -200,6 +205,8 @@ static bool open_httpd(struct portal *portal, struct err *err)
         .certificate_pem = settings->certificate.bytes,
         .private_key_pem = settings->key.bytes,
         .host = host_of(portal->settings),
+        .serves_host = policy_serves_host,
+        .host_context = &portal->settings,
         /* What is too much is read and answered with a page, unless it is far too much. */
         .body_max_bytes = 2 * settings->reply_bytes + (UINT64_C(64) << 20),
         .handler = {portal, on_head, on_request, on_gone},
@@ -218,7 +225,9 @@ bool portal_new(const struct portal_options *options, struct portal **portal_out
     portal->options = *options;
     portal->settings = settings_ref(options->settings);
     id_maker_init(&portal->ids, options->id_maker, random_u64());
-    if (!pages_new(slice_from_cstr(portal->settings->portal.url_cstr), &portal->pages, err) ||
+    /* Without an url nobody but the hosts of policies is served: there are no pages. */
+    if ((portal->settings->portal.enabled &&
+         !pages_new(slice_from_cstr(portal->settings->portal.url_cstr), &portal->pages, err)) ||
         !open_writer(portal, options->keeper_certificate, err) || !open_httpd(portal, err)) {
         portal_free(&portal);
         return false;

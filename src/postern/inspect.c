@@ -124,7 +124,7 @@ const char *inspect_fixed_change(const struct settings *a, const struct settings
         a->scribe_processes != b->scribe_processes ||
         a->portal_processes != b->portal_processes)
         return "the number of processes";
-    if (a->portal.enabled != b->portal.enabled ||
+    if (a->portal.listens != b->portal.listens || a->portal.enabled != b->portal.enabled ||
         memcmp(&a->portal.address, &b->portal.address, sizeof a->portal.address) != 0)
         return "the portal's address";
     if (a->metrics.enabled != b->metrics.enabled ||

@@ -84,7 +84,7 @@ bool prepare(const struct settings *settings, struct prepared *prepared_out, str
         .office_fds = {-1, -1},
         .listener_count = settings->listener_count,
         .smtpd_count = settings->smtpd_processes,
-        .portal_count = settings->portal.enabled ? settings->portal_processes : 0};
+        .portal_count = settings->portal.listens ? settings->portal_processes : 0};
     prepared_out->smtpd_fds = fds_new(prepared_out->smtpd_count * settings->listener_count);
     prepared_out->portal_fds = fds_new(prepared_out->portal_count);
     if (geteuid() == 0 && !owner_find(settings->user_cstr, &owner))

@@ -526,7 +526,7 @@ static void begin(struct supervisor *supervisor)
     add_children(supervisor, ROLE_COURIER, settings->courier_processes);
     add_children(supervisor, ROLE_SMTPD, settings->smtpd_processes);
     add_children(supervisor, ROLE_PORTAL,
-                 settings->portal.enabled ? settings->portal_processes : 0);
+                 settings->portal.listens ? settings->portal_processes : 0);
     add_children(supervisor, ROLE_SCOUT, 1);
     add_children(supervisor, ROLE_OFFICE, 1);
     start_child(&supervisor->children[0]);

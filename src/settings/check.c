@@ -6,6 +6,8 @@
 #include "settings/check_modes.h"
 #include "settings/check_reports.h"
 #include "settings/outbound.h"
+#include "settings/check_sts.h"
+#include "settings/sts_text.h"
 #include "settings/values.h"
 
 #include <stdio.h>
@@ -74,6 +76,7 @@ bool settings_complete(struct settings *settings, struct arena *memory)
     settings->portal_processes =
         default_count(settings->portal_processes, cores / 2, PORTAL_PROCESSES_MAX);
     settings->portal.enabled = settings->portal.url_cstr[0] != 0;
+    settings->portal.listens = settings->portal.address_len != 0;
     settings->metrics.enabled = settings->metrics.address_len != 0;
     for (size_t i = 0; i < settings->user_count; i++) {
         struct settings_user *user = &settings->users[i];
@@ -178,12 +181,13 @@ static void check_portal(struct checking *c)
 {
     static const char *const needed[] = {"url", "address", "certificate", "key"};
     struct cfg_t *section = settings_tree_section(c->tree, "portal", 0);
+    bool may_lack_url = settings_publishes_sts(c->settings);
     size_t written = 0;
 
     for (size_t i = 0; i < COUNT_OF(needed); i++)
         written += settings_tree_count(section, needed[i]);
     for (size_t i = 0; i < COUNT_OF(needed) && written > 0; i++) {
-        if (settings_tree_count(section, needed[i]) == 0)
+        if (settings_tree_count(section, needed[i]) == 0 && (i > 0 || !may_lack_url))
             settings_wrong(
                 c->mistake, settings_tree_line(section, NULL, c->mistake),
                 "portal: '%s' is missing; the portal needs url, address, certificate and key",
@@ -324,6 +328,7 @@ void settings_check(struct settings *settings, struct cfg_t *tree,
         check_user(&c, settings_tree_section(tree, "user", i), &settings->users[i]);
     for (size_t i = 0; i < settings->route_count; i++)
         check_route(&c, settings_tree_section(tree, "route", i), &settings->routes[i]);
+    settings_check_sts(settings, tree, mistake);
     settings_check_inbound(settings, tree, mistake);
     settings_check_modes(settings, tree, mistake);
     settings_check_reports(settings, tree, mistake);

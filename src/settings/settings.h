@@ -61,6 +61,20 @@ struct settings_dkim_key {
     struct settings_file private_key; /* RSA or Ed25519, PEM */
 };
 
+/* What we publish for an own domain by MTA-STS [RFC 8461 §3.2]; settings/sts_text.h makes the policy of it. */
+enum settings_sts_mode {
+    SETTINGS_STS_OFF,
+    SETTINGS_STS_NONE,
+    SETTINGS_STS_TESTING,
+    SETTINGS_STS_ENFORCE
+};
+struct settings_own_sts {
+    enum settings_sts_mode mode; /* default off: no policy is served */
+    const char *const *mx;       /* patterns; none = hostname */
+    size_t mx_count;
+    int64_t max_age_ms; /* default a week */
+};
+
 /* A domain that is ours. */
 struct settings_domain {
     const char *name_cstr;
@@ -69,6 +83,7 @@ struct settings_domain {
     size_t dkim_key_count;
     /* Inbound mail for this domain goes to this host over proved TLS ("" = only bounces are taken). */
     const char *next_hop_cstr; /* host or host:port */
+    struct settings_own_sts sts;
 };
 
 enum reader_proof {
@@ -249,7 +264,8 @@ struct settings_resolver {
 };
 
 struct settings_portal {
-    bool enabled;
+    bool enabled; /* there is a url: pages for readers */
+    bool listens; /* there is an address: for readers, or for policies of own domains only */
     struct sockaddr_storage address;
     socklen_t address_len;
     const char *
@@ -265,6 +281,8 @@ struct settings_portal {
 /* Policies that other domains publish about TLS for their mail [RFC 8461]. */
 struct settings_sts {
     bool enabled; /* look for them; default true */
+    int64_t
+        pause_ms; /* between two looks at a domain's record, and after a fetch that failed; default 5 min */
     uint16_t
         port; /* of the web servers that have them, default 443; another one only for tests */
     bool allow_private; /* fetch from loopback and private addresses, too; only for tests */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kit/kit.h"
 
+#include "settings/sts_text.h"
 #include "settings/table.h"
 #include "settings/values.h"
 
@@ -197,6 +198,19 @@ static const struct refusal {
     {"delivery { port = 65536 }", "is not a port"},
     {"delivery { helo = \"not a name\" }", "is not a domain name"},
     {"delivery {\n retry_first = 2h\n retry_max = 1h }", ":5: retry_first is longer"},
+    {"sts { port = 0 }", "is not a port"},
+    {"sts { enabled = often }", "is not yes or no"},
+    {"account a { organisation = x }\ndomain \"a.test\" { account = a\nsts {\nmode = loud } }",
+     "is not one of: off none testing enforce"},
+    {"account a { organisation = x }\ndomain \"a.test\" { account = a\nsts {\nmode = enforce } "
+     "}",
+     ":7: nobody would serve the policy of \"a.test\"; write portal"},
+    {"account a { organisation = x }\ndomain \"a.test\" { account = a\nsts {\nmx = {\"*\"} } }",
+     ":7: mx holds \"*\", which is no host"},
+    {"account a { organisation = x }\ndomain \"a.test\" { account = a\nsts {\nmax_age = 1m } }",
+     "max_age = 1m is out of range"},
+    {"portal { address = \"127.0.0.1:443\" certificate = \"/c\" key = \"/k\" }",
+     "'url' is missing"},
     {"listener \"a\" { kind = mx address = \"25\" }", "is not an address with port"},
     {"listener \"a\" { kind = mx address = \"localhost:25\" }", "is not an address with port"},
     {"listener \"a\" { kind = mx address = \"::1:25\" }", "is not an address with port"},
@@ -429,6 +443,45 @@ static void test_sample(void **state)
     settings_unref(&s);
 }
 
+static void test_published_policy(void **state)
+{
+    static const char text_cstr[] =
+        "hostname = \"mail.a.test\" state = \"/s\" master_key = \"/k\"\n"
+        "portal { address = \"127.0.0.1:8443\" certificate = \"/c\" key = \"/k\" }\n"
+        "account a { organisation = x }\n"
+        "domain \"a.test\" { account = a sts { mode = enforce mx = {\"mx.a.test\", "
+        "\"*.b.test\"} } }\n"
+        "domain \"b.test\" { account = a sts { mode = testing max_age = 1d } }\n"
+        "domain \"c.test\" { account = a }\n";
+    struct settings *s = parse(text_cstr);
+    struct buffer text;
+    char id_cstr[SETTINGS_STS_ID_SIZE], other_cstr[SETTINGS_STS_ID_SIZE];
+
+    (void)state;
+    assert_true(s->portal.listens && !s->portal.enabled);
+    buffer_init(&text, 4096);
+    assert_ptr_equal(settings_sts_host_find(s, S("MTA-STS.a.test")), &s->domains[0]);
+    assert_null(settings_sts_host_find(s, S("mta-sts.c.test")));
+    assert_null(settings_sts_host_find(s, S("mta-sts.x.test")));
+    assert_null(settings_sts_host_find(s, S("a.test")));
+    assert_true(settings_sts_text(s, &s->domains[0], &text));
+    assert_true(
+        slice_equal(buffer_view(&text), S("version: STSv1\r\nmode: enforce\r\nmx: mx.a.test\r\n"
+                                          "mx: *.b.test\r\nmax_age: 604800\r\n")));
+    settings_sts_id(buffer_view(&text), id_cstr);
+    assert_int_equal(strlen(id_cstr), 24);
+    buffer_clear(&text);
+    assert_true(settings_sts_text(s, &s->domains[1], &text));
+    assert_true(slice_equal(
+        buffer_view(&text),
+        S("version: STSv1\r\nmode: testing\r\nmx: mail.a.test\r\nmax_age: 86400\r\n")));
+    settings_sts_id(buffer_view(&text), other_cstr);
+    assert_string_not_equal(id_cstr, other_cstr);
+    assert_false(settings_sts_text(s, &s->domains[2], &text));
+    buffer_deinit(&text);
+    settings_unref(&s);
+}
+
 static void test_values(void **state)
 {
     static const struct {
@@ -515,6 +568,7 @@ int main(void)
         cmocka_unit_test(test_refuses_odd_texts),
         cmocka_unit_test(test_load),
         cmocka_unit_test(test_sample),
+        cmocka_unit_test(test_published_policy),
         cmocka_unit_test(test_values),
     };
 

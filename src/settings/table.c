@@ -20,6 +20,7 @@ static const char *const tls_words[] = {"1.2", "1.3", NULL};
 static const char *const requiretls_words[] = {"strict", "relaxed", NULL};
 static const char *const unmet_words[] = {"hold", "portal", "clear", NULL};
 static const char *const outbound_words[] = {"starttls", "tls", NULL};
+static const char *const sts_words[] = {"off", "none", "testing", "enforce", NULL};
 static const char *const proof_words[] = {"code", "answer", "link", NULL};
 
 #define AT(field) offsetof(struct STRUCT, field)
@@ -38,6 +39,14 @@ static const struct settings_row dkim_rows[] = {
 };
 #undef STRUCT
 
+#define STRUCT settings_own_sts
+static const struct settings_row own_sts_rows[] = {
+    {"mode",    VALUE_WORD,     AT(mode),       0,            "off", 0, 0, sts_words},
+    {"mx",      VALUE_TEXTS,    AT(mx),         AT(mx_count), "",    0, 0, NULL},
+    {"max_age", VALUE_DURATION, AT(max_age_ms), 0,            "7d",  HOUR_MS, 365 * DAY_MS, NULL},
+};
+#undef STRUCT
+
 #define STRUCT settings_domain
 static const struct settings_row domain_rows[] = {
     {"account",  VALUE_TEXT,      AT(account_cstr),  0, NULL, 0, 0, NULL},
@@ -46,6 +55,7 @@ static const struct settings_row domain_rows[] = {
 static const struct settings_section domain_inner[] = {
     {"dkim", true, AT(dkim_keys), AT(dkim_key_count), sizeof(struct settings_dkim_key),
      offsetof(struct settings_dkim_key, selector_cstr), VALUE_DOMAIN, ROWS(dkim_rows), NULL, 0},
+    {"sts", false, AT(sts), 0, sizeof(struct settings_own_sts), 0, VALUE_TEXT, ROWS(own_sts_rows), NULL, 0},
 };
 #undef STRUCT
 
@@ -217,9 +227,10 @@ static const struct settings_row portal_rows[] = {
 
 #define STRUCT settings_sts
 static const struct settings_row sts_rows[] = {
-    {"enabled",       VALUE_FLAG, AT(enabled),       0, "yes", 0, 0, NULL},
-    {"port",          VALUE_PORT, AT(port),          0, "443", 0, 0, NULL},
-    {"allow_private", VALUE_FLAG, AT(allow_private), 0, "no",  0, 0, NULL},
+    {"enabled",       VALUE_FLAG,     AT(enabled),       0, "yes", 0, 0, NULL},
+    {"pause",         VALUE_DURATION, AT(pause_ms),      0, "5m",  SECOND_MS, HOUR_MS, NULL},
+    {"port",          VALUE_PORT,     AT(port),          0, "443", 0, 0, NULL},
+    {"allow_private", VALUE_FLAG,     AT(allow_private), 0, "no",  0, 0, NULL},
 };
 #undef STRUCT
 
