@@ -14,6 +14,7 @@ enum {
     SWEEP_MS = 10 * 1000, /* for policies to be fetched anew */
     DAY_MS = 24 * 3600 * 1000,
     DUE_MAX = 200,
+    DOUBT_MS = 10 * 1000, /* mail that cannot go is a reason to look at the record this often */
     PURGE_MS = 3600 * 1000,
 };
 
@@ -84,10 +85,10 @@ static bool is_ours(struct keeper *keeper, const struct domain *domain)
 static bool ask_scout(struct keeper *keeper, struct domain *domain)
 {
     const struct sts_kept *kept = domain->sts.kept;
-    bool is_refresh = kept != NULL && kept->row.refresh_ms <= clock_unix_ms();
     struct ipc_sts_find find = {
         .domain = slice_from_cstr(domain->row.name_cstr),
-        .known_id = slice_from_cstr(kept == NULL || is_refresh ? "" : kept->row.id_cstr)};
+        .known_id =
+            slice_from_cstr(kept == NULL ? "" : sts_known_id(&kept->row, clock_unix_ms()))};
 
     return asks_put_scout(keeper, &(struct ask){.on_answer = on_found, .a = domain->row.id},
                           IPC_STS_FIND, &find);
@@ -249,7 +250,7 @@ static void run_learn(struct keeper *keeper, struct task *task, const union ipc_
               !is_expired(keeper, &row, now_ms);
     if (!has_row)
         row = (struct store_sts){.domain = task->a};
-    if (sts_learn(&row, has_row, &message->sts_found, now_ms))
+    if (sts_learn(&row, has_row, &message->sts_found, keeper->settings->sts.pause_ms, now_ms))
         store_sts_put(keeper->store, &row);
     inbox_after(keeper, after_learned, task->a, 0, 0);
     buffer_deinit(&texts);
@@ -279,7 +280,8 @@ static void on_found(struct keeper *keeper, const struct ask *ask, enum ipc_type
     sts->is_unfetched =
         found->outcome == STS_OUTCOME_UNFETCHED || found->outcome == STS_OUTCOME_INVALID;
     sts->failures = sts->is_unfetched ? sts->failures + 1 : 0;
-    sts->look_ms = loop_now_ms() + sts_look_after_ms(found, sts->failures);
+    sts->look_ms =
+        loop_now_ms() + sts_look_after_ms(found, sts->failures, keeper->settings->sts.pause_ms);
     if (sts->is_unfetched && sts->kept == NULL && sts->failures == 1)
         LOG(LOG_INFO, "keeper.sts_never_fetched", log_cstr("domain", domain->row.name_cstr),
             log_text("announced_id", found->id), log_text("why", found->why));
@@ -345,7 +347,7 @@ void sts_doubt(struct domain *domain)
     if (sts->kept == NULL)
         return;
     sts->is_doubted = true;
-    if (sts->asked_ms == 0 || now_ms - sts->asked_ms >= STS_RETRY_MS)
+    if (sts->asked_ms == 0 || now_ms - sts->asked_ms >= DOUBT_MS)
         sts->look_ms = now_ms;
 }
 

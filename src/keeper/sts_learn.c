@@ -23,14 +23,14 @@ static enum sts_state mode_of(uint64_t mode)
 }
 
 static void take_policy(struct store_sts *row, const struct ipc_sts_found *found,
-                        int64_t now_ms)
+                        int64_t pause_ms, int64_t now_ms)
 {
     uint64_t max_age_s = found->max_age_s < MAX_AGE_MAX_S ? found->max_age_s : MAX_AGE_MAX_S;
     int64_t life_ms = (int64_t)max_age_s * 1000, used_ms = row->used_ms;
 
     /* One that is to live for no time at all would be fetched for every single mail. */
-    if (life_ms < 2 * STS_RETRY_MS)
-        life_ms = 2 * STS_RETRY_MS;
+    if (life_ms < 2 * pause_ms)
+        life_ms = 2 * pause_ms;
     *row = (struct store_sts){
         .domain = row->domain,
         .mode = mode_of(found->mode),
@@ -47,14 +47,14 @@ static void take_policy(struct store_sts *row, const struct ipc_sts_found *found
 }
 
 static void note_failure(struct store_sts *row, const struct ipc_sts_found *found,
-                         int64_t now_ms)
+                         int64_t pause_ms, int64_t now_ms)
 {
     int64_t wait_ms;
 
     if (row->failing_ms == 0 || row->failing_ms > now_ms)
         row->failing_ms = now_ms;
     wait_ms = at_most((now_ms - row->failing_ms) / 2, STS_RETRY_MAX_MS);
-    row->refresh_ms = now_ms + (wait_ms > STS_RETRY_MS ? wait_ms : STS_RETRY_MS);
+    row->refresh_ms = now_ms + (wait_ms > pause_ms ? wait_ms : pause_ms);
     row->gone_ms = 0;
     row->checked_ms = now_ms;
     copy(found->id, row->announced_cstr, sizeof row->announced_cstr);
@@ -86,27 +86,28 @@ static bool note_gone(struct store_sts *row, int64_t now_ms)
 }
 
 bool sts_learn(struct store_sts *row, bool has_row, const struct ipc_sts_found *found,
-               int64_t now_ms)
+               int64_t pause_ms, int64_t now_ms)
 {
     bool is_due = has_row && row->refresh_ms <= now_ms, is_changed = false;
 
     switch (found->outcome < STS_OUTCOME_COUNT ? (enum sts_outcome)found->outcome
                                                : STS_OUTCOME_UNKNOWN) {
     case STS_OUTCOME_POLICY:
-        take_policy(row, found, now_ms);
+        take_policy(row, found, pause_ms, now_ms);
         return true;
     case STS_OUTCOME_NONE:
         is_changed = has_row && note_gone(row, now_ms);
         break;
     case STS_OUTCOME_SAME:
-        /* Announced again as it is; that says nothing about whether it could be fetched again. */
-        is_changed = has_row && (row->gone_ms != 0 || row->announced_cstr[0] != '\0') &&
+        /* Announced again, which says nothing about whether it could be fetched; or what failed a moment ago still is. */
+        is_changed = has_row && slice_equal(found->id, slice_from_cstr(row->id_cstr)) &&
+                     (row->gone_ms != 0 || row->announced_cstr[0] != '\0') &&
                      forget_failure(row, now_ms);
         break;
     case STS_OUTCOME_UNFETCHED:
     case STS_OUTCOME_INVALID:
         if (has_row)
-            note_failure(row, found, now_ms);
+            note_failure(row, found, pause_ms, now_ms);
         return has_row;
     case STS_OUTCOME_UNKNOWN:
     case STS_OUTCOME_COUNT:
@@ -114,13 +115,14 @@ bool sts_learn(struct store_sts *row, bool has_row, const struct ipc_sts_found *
     }
     /* Not fetched, though it was due: not again at once. */
     if (is_due)
-        row->refresh_ms = now_ms + STS_RETRY_MS;
+        row->refresh_ms = now_ms + pause_ms;
     return is_changed || is_due;
 }
 
-int64_t sts_look_after_ms(const struct ipc_sts_found *found, unsigned failures)
+int64_t sts_look_after_ms(const struct ipc_sts_found *found, unsigned failures,
+                          int64_t pause_ms)
 {
-    int64_t after_ms = STS_RETRY_MS;
+    int64_t after_ms = pause_ms;
 
     switch (found->outcome < STS_OUTCOME_COUNT ? (enum sts_outcome)found->outcome
                                                : STS_OUTCOME_UNKNOWN) {
@@ -129,7 +131,7 @@ int64_t sts_look_after_ms(const struct ipc_sts_found *found, unsigned failures)
     case STS_OUTCOME_POLICY:
         after_ms = found->ttl_s < STS_LOOK_MAX_MS / 1000 ? (int64_t)found->ttl_s * 1000
                                                          : STS_LOOK_MAX_MS;
-        return after_ms > STS_LOOK_MIN_MS ? after_ms : STS_LOOK_MIN_MS;
+        return after_ms > pause_ms ? after_ms : pause_ms;
     case STS_OUTCOME_UNFETCHED:
     case STS_OUTCOME_INVALID:
         for (unsigned i = 1; i < failures && after_ms < STS_RETRY_MAX_MS; i++)
@@ -139,7 +141,14 @@ int64_t sts_look_after_ms(const struct ipc_sts_found *found, unsigned failures)
     case STS_OUTCOME_COUNT:
         break;
     }
-    return STS_UNKNOWN_MS;
+    return at_most(pause_ms, STS_UNKNOWN_MS);
+}
+
+const char *sts_known_id(const struct store_sts *row, int64_t now_ms)
+{
+    if (row->refresh_ms <= now_ms)
+        return "";
+    return row->announced_cstr[0] != '\0' ? row->announced_cstr : row->id_cstr;
 }
 
 enum sts_state sts_state_of(const struct store_sts *row)

@@ -11,27 +11,29 @@
 #include "store/sts.h"
 
 enum {
-    STS_RETRY_MS = 5 * 60 * 1000,      /* fetching that failed is tried again after this, */
-    STS_RETRY_MAX_MS = 60 * 60 * 1000, /* … later and later, up to this [RFC 8461 §3.3] */
-    STS_LOOK_MIN_MS =
-        5 * 60 * 1000, /* the record is looked at again after its TTL, within these */
-    STS_LOOK_MAX_MS = 60 * 60 * 1000,
+    STS_RETRY_MAX_MS =
+        60 * 60 * 1000, /* what failed is fetched again later and later, up to this */
+    STS_LOOK_MAX_MS =
+        60 * 60 * 1000,         /* the record is looked at again after its TTL, at most this */
     STS_UNKNOWN_MS = 60 * 1000, /* the DNS could not be asked */
     STS_REFRESH_MAX_MS =
         24 * 3600 * 1000, /* fetched anew at half of its max_age, and at least so often */
     STS_QUIET_MS =
-        24 * 3600 *
-        1000, /* for so long a refresh of the same policy may fail without an alarm */
+        24 * 3600 * 1000, /* for so long the same policy may not be had anew without an alarm */
 };
 
 /*
- * Bring the row up to date; has_row false: there is none that has not expired, and *row holds only the domain. True: write
- * it. mx and text become views into `found`.
+ * Bring the row up to date; has_row false: there is none that has not expired, and *row holds only the domain. pause_ms:
+ * the least time between two fetches that fail [RFC 8461 §3.3: five minutes]. True: write it. mx and text become views
+ * into `found`.
  */
 bool sts_learn(struct store_sts *row, bool has_row, const struct ipc_sts_found *found,
-               int64_t now_ms);
+               int64_t pause_ms, int64_t now_ms);
 /* How long until the record is looked at again when mail uses it; failures: fetches in a row that failed. */
-int64_t sts_look_after_ms(const struct ipc_sts_found *found, unsigned failures);
+int64_t sts_look_after_ms(const struct ipc_sts_found *found, unsigned failures,
+                          int64_t pause_ms);
+/* The id to ask with: what need not be fetched now. Empty: fetch whatever is announced. */
+const char *sts_known_id(const struct store_sts *row, int64_t now_ms);
 /* What counts for mail now. Row: not expired. */
 enum sts_state sts_state_of(const struct store_sts *row);
 /* Somebody should look: another policy is announced and cannot be had, or this one for long. */

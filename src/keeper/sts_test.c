@@ -6,7 +6,13 @@
 
 #include <string.h>
 
-enum { SECOND_MS = 1000, MINUTE_MS = 60 * 1000, HOUR_MS = 3600 * 1000, DAY_MS = 24 * HOUR_MS };
+enum {
+    SECOND_MS = 1000,
+    MINUTE_MS = 60 * 1000,
+    PAUSE_MS = 5 * MINUTE_MS,
+    HOUR_MS = 3600 * 1000,
+    DAY_MS = 24 * HOUR_MS
+};
 #define NOW INT64_C(1800000000000)
 
 /* ---- what an answer makes of what is known (pure) ---- */
@@ -31,7 +37,7 @@ static struct store_sts fetched(void)
 {
     struct store_sts row = {.domain = 7};
 
-    assert_true(sts_learn(&row, false, &policy_1, NOW));
+    assert_true(sts_learn(&row, false, &policy_1, PAUSE_MS, NOW));
     return row;
 }
 
@@ -68,7 +74,7 @@ static void test_refreshed_at_half_of_its_life(void **state)
         struct ipc_sts_found found = policy_1;
 
         found.max_age_s = cases[i].max_age_s;
-        assert_true(sts_learn(&row, false, &found, NOW));
+        assert_true(sts_learn(&row, false, &found, PAUSE_MS, NOW));
         assert_int_equal(row.refresh_ms - NOW, cases[i].refresh_ms);
         assert_int_equal(row.expires_ms - NOW, cases[i].life_ms);
     }
@@ -97,7 +103,8 @@ static void test_what_is_kept_is_kept(void **state)
         struct store_sts row = fetched();
         struct ipc_sts_found found = outcome(cases[i].outcome, cases[i].id_cstr);
 
-        assert_int_equal(sts_learn(&row, true, &found, NOW + HOUR_MS), cases[i].is_written);
+        assert_int_equal(sts_learn(&row, true, &found, PAUSE_MS, NOW + HOUR_MS),
+                         cases[i].is_written);
         assert_string_equal(row.id_cstr, "1");
         assert_true(slice_equal(row.mx, S("*.good.test")));
         assert_int_equal(row.expires_ms, NOW + 7 * (int64_t)DAY_MS);
@@ -113,9 +120,9 @@ static void test_testing_never_becomes_more_or_none(void **state)
 
     (void)state;
     testing.mode = STS_TESTING;
-    assert_true(sts_learn(&row, false, &testing, NOW));
+    assert_true(sts_learn(&row, false, &testing, PAUSE_MS, NOW));
     assert_int_equal(sts_state_of(&row), STS_TESTING);
-    assert_true(sts_learn(&row, true, &bad, NOW));
+    assert_true(sts_learn(&row, true, &bad, PAUSE_MS, NOW));
     assert_int_equal(sts_state_of(&row), STS_TESTING);
     assert_true(sts_is_alarming(&row, NOW));
 }
@@ -127,18 +134,26 @@ static void test_an_alarm_ends(void **state)
                          same = outcome(STS_OUTCOME_SAME, "1"), second = policy_1;
 
     (void)state;
-    assert_true(sts_learn(&row, true, &bad, NOW + HOUR_MS));
-    assert_int_equal(row.refresh_ms, NOW + HOUR_MS + STS_RETRY_MS);
-    assert_true(sts_learn(&row, true, &bad, NOW + 2 * HOUR_MS)); /* later and later */
+    assert_true(sts_learn(&row, true, &bad, PAUSE_MS, NOW + HOUR_MS));
+    assert_int_equal(row.refresh_ms, NOW + HOUR_MS + PAUSE_MS);
+    assert_true(sts_learn(&row, true, &bad, PAUSE_MS, NOW + 2 * HOUR_MS)); /* later and later */
     assert_int_equal(row.refresh_ms, NOW + 2 * HOUR_MS + 30 * MINUTE_MS);
     assert_int_equal(row.failing_ms, NOW + HOUR_MS);
-    assert_true(sts_learn(&row, true, &bad, NOW + 5 * HOUR_MS));
+    assert_true(sts_learn(&row, true, &bad, PAUSE_MS, NOW + 5 * HOUR_MS));
     assert_int_equal(row.refresh_ms, NOW + 6 * HOUR_MS);
-    assert_true(sts_learn(&row, true, &same, NOW + 6 * HOUR_MS)); /* announced as before */
+    same.id = S("2");
+    assert_string_equal(sts_known_id(&row, NOW + 5 * HOUR_MS + MINUTE_MS),
+                        "2"); /* not fetched now */
+    assert_string_equal(sts_known_id(&row, NOW + 6 * HOUR_MS), "");
+    assert_false(sts_learn(&row, true, &same, PAUSE_MS, NOW + 5 * HOUR_MS + MINUTE_MS));
+    assert_true(sts_is_alarming(&row, NOW + 5 * HOUR_MS + MINUTE_MS));
+    same.id = S("1");
+    assert_true(
+        sts_learn(&row, true, &same, PAUSE_MS, NOW + 6 * HOUR_MS)); /* announced as before */
     assert_false(sts_is_alarming(&row, NOW + 6 * HOUR_MS));
-    assert_true(sts_learn(&row, true, &bad, NOW + 7 * HOUR_MS));
+    assert_true(sts_learn(&row, true, &bad, PAUSE_MS, NOW + 7 * HOUR_MS));
     second.id = S("2");
-    assert_true(sts_learn(&row, true, &second, NOW + 8 * HOUR_MS)); /* or fetched */
+    assert_true(sts_learn(&row, true, &second, PAUSE_MS, NOW + 8 * HOUR_MS)); /* or fetched */
     assert_false(sts_is_alarming(&row, NOW + 8 * HOUR_MS));
     assert_string_equal(row.id_cstr, "2");
     assert_string_equal(row.announced_cstr, "");
@@ -152,10 +167,10 @@ static void test_a_refresh_that_fails_for_a_day_is_an_alarm(void **state)
                          same = outcome(STS_OUTCOME_SAME, "1");
 
     (void)state;
-    assert_true(sts_learn(&row, true, &bad, NOW + DAY_MS));
-    assert_false(
-        sts_learn(&row, true, &same, NOW + DAY_MS + MINUTE_MS)); /* not fetched by that */
-    assert_true(sts_learn(&row, true, &bad, NOW + 2 * (int64_t)DAY_MS + MINUTE_MS));
+    assert_true(sts_learn(&row, true, &bad, PAUSE_MS, NOW + DAY_MS));
+    assert_false(sts_learn(&row, true, &same, PAUSE_MS,
+                           NOW + DAY_MS + MINUTE_MS)); /* not fetched by that */
+    assert_true(sts_learn(&row, true, &bad, PAUSE_MS, NOW + 2 * (int64_t)DAY_MS + MINUTE_MS));
     assert_true(sts_is_alarming(&row, NOW + 2 * (int64_t)DAY_MS + MINUTE_MS));
     assert_int_equal(sts_state_of(&row), STS_ENFORCE);
 }
@@ -166,8 +181,9 @@ static void test_who_cannot_be_asked_is_not_asked_at_once_again(void **state)
     struct ipc_sts_found unknown = outcome(STS_OUTCOME_UNKNOWN, "");
 
     (void)state;
-    assert_true(sts_learn(&row, true, &unknown, NOW + DAY_MS)); /* a refresh was due */
-    assert_int_equal(row.refresh_ms, NOW + DAY_MS + STS_RETRY_MS);
+    assert_true(
+        sts_learn(&row, true, &unknown, PAUSE_MS, NOW + DAY_MS)); /* a refresh was due */
+    assert_int_equal(row.refresh_ms, NOW + DAY_MS + PAUSE_MS);
     assert_int_equal(sts_state_of(&row), STS_ENFORCE);
 }
 
@@ -194,7 +210,8 @@ static void test_how_soon_it_is_looked_at_again(void **state)
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct ipc_sts_found found = {.outcome = cases[i].outcome, .ttl_s = cases[i].ttl_s};
 
-        assert_int_equal(sts_look_after_ms(&found, cases[i].failures), cases[i].want_ms);
+        assert_int_equal(sts_look_after_ms(&found, cases[i].failures, PAUSE_MS),
+                         cases[i].want_ms);
     }
 }
 
@@ -310,7 +327,12 @@ static void test_a_new_id_that_cannot_be_had_keeps_the_old_policy(void **state)
     sts_of(&stand, "good.test")->look_ms = 0;
     send_one(&stand, "e@good.test");
     stand_run(&stand, 100);
-    assert_int_equal(send_one(&stand, "f@good.test"), STS_ENFORCE);
+    assert_string_equal(stand.sts_known_cstr, "2"); /* not fetched again so soon */
+    sts_of(&stand, "good.test")->kept->row.refresh_ms = 0;
+    sts_of(&stand, "good.test")->look_ms = 0;
+    send_one(&stand, "f@good.test");
+    stand_run(&stand, 100);
+    assert_int_equal(send_one(&stand, "g@good.test"), STS_ENFORCE);
     assert_string_equal(stand.last_sts_mx_cstr, "mx.other.test");
     assert_null(strstr(stand_control(&stand, "{\"do\":\"status\"}"), "good.test"));
     stand_close(&stand);
@@ -420,7 +442,7 @@ static void test_mail_that_waits_for_a_policy_goes_when_another_is_there(void **
     stand_outcome(&stand, "good.test", OUTCOME_TEMPORARY, PROOF_NONE);
     send_one(&stand, "a@good.test");
     stand_run(&stand, 100);
-    sts_of(&stand, "good.test")->asked_ms -= STS_RETRY_MS;
+    sts_of(&stand, "good.test")->asked_ms -= PAUSE_MS;
     sts_doubt(domain_find(stand.keeper, S("good.test")));
     stand.outcome_count = 0;
     stand.sts.id = S("2");

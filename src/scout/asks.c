@@ -19,6 +19,7 @@ struct scout {
     struct list epochs; /* the newest first */
     struct lane lanes[SCOUT_LANES];
     struct buffer scratch;
+    struct loop_timer *tidy; /* old epochs do not go inside of an answer of theirs */
     size_t count;
 };
 
@@ -34,6 +35,7 @@ const struct scout_lane_limits scout_lane_limits[SCOUT_LANES] = {
 static void epoch_free(struct scout_epoch *epoch)
 {
     list_remove(&epoch->link);
+    https_free(&epoch->https);
     resolver_free(&epoch->resolver);
     contexts_free(&epoch->contexts);
     settings_unref(&epoch->settings);
@@ -46,8 +48,9 @@ static struct scout_epoch *newest(struct scout *scout)
 }
 
 /* Epochs that have nothing left to do, but for the newest. */
-static void drop_old_epochs(struct scout *scout)
+static void on_tidy(void *context)
 {
+    struct scout *scout = context;
     struct list_link *link = list_next(&scout->epochs, list_first(&scout->epochs));
 
     while (link != NULL) {
@@ -70,16 +73,21 @@ bool scout_configure(struct scout *scout, struct settings *settings, struct err 
         .prefer_ipv4 = settings->delivery.prefer_ipv4,
         .timeout_ms = scout_lane_limits[SCOUT_LOOKUPS].limit_ms,
     };
+    const struct https_options fetching = {.authorities_pem = settings->trusted_roots.bytes,
+                                           .allow_private = settings->sts.allow_private};
     struct scout_epoch *epoch = calloc(1, sizeof *epoch);
 
     must(epoch != NULL);
-    if (!resolver_new(scout->options.loop, &options, &epoch->resolver, err)) {
+    if (!resolver_new(scout->options.loop, &options, &epoch->resolver, err) ||
+        (fetching.authorities_pem.len > 0 &&
+         !https_new(scout->options.loop, epoch->resolver, &fetching, &epoch->https, err))) {
+        resolver_free(&epoch->resolver);
         free(epoch);
         return false;
     }
     epoch->settings = settings_ref(settings);
     list_push_front(&scout->epochs, &epoch->link);
-    drop_old_epochs(scout);
+    loop_timer_set(scout->tidy, 0);
     return true;
 }
 
@@ -153,7 +161,6 @@ static void ask_free(struct scout_ask *ask)
         ask->kind->let_go(ask);
     leave_place(ask);
     loop_timer_free(&ask->timer);
-    ask->epoch->asks--;
     ask->scout->count--;
     free((void *)(uintptr_t)ask->question);
     free(ask->state);
@@ -172,8 +179,9 @@ void scout_answer(struct scout_ask *ask, enum ipc_type type, void *message)
         LOG(LOG_ERROR, "scout.keeper_does_not_read", log_cstr("answer", ipc_type_name(type)));
         loop_stop(scout->options.loop);
     }
+    if (--ask->epoch->asks == 0)
+        loop_timer_set(scout->tidy, 0);
     ask_free(ask);
-    drop_old_epochs(scout);
     fill_lane(scout, lane);
 }
 
@@ -232,6 +240,7 @@ struct scout *scout_new(const struct scout_options *options)
     must(scout != NULL);
     scout->options = *options;
     list_init(&scout->epochs);
+    scout->tidy = loop_timer_new(options->loop, on_tidy, scout);
     for (size_t i = 0; i < SCOUT_LANES; i++) {
         list_init(&scout->lanes[i].waiting);
         list_init(&scout->lanes[i].working);
@@ -271,6 +280,7 @@ void scout_free(struct scout **scout_at)
     }
     while ((link = list_first(&scout->epochs)) != NULL)
         epoch_free(LIST_ELEMENT(link, struct scout_epoch, link));
+    loop_timer_free(&scout->tidy);
     buffer_deinit(&scout->scratch);
     free(scout);
     *scout_at = NULL;

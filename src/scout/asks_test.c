@@ -201,8 +201,10 @@ static void test_old_settings_live_as_long_as_their_asks(void **state)
     take(&bed, IPC_STS_FIND, 1);
     for (int i = 0; i < 3; i++)
         assert_true(scout_configure(bed.scout, bed.settings, &err));
+    loop_run_once(bed.loop);
     assert_int_equal(settings->references, 3); /* ours, the ask's, the newest */
     answer(seen.held[0], "");
+    loop_run_once(bed.loop);
     assert_int_equal(settings->references, 2);
     close_bed(&bed);
 }

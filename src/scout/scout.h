@@ -13,6 +13,7 @@
 
 #include "deliver/contexts.h"
 #include "ipc/pack.h"
+#include "net/https.h"
 #include "net/resolver.h"
 #include "os/loop.h"
 #include "settings/settings.h"
@@ -39,6 +40,7 @@ struct scout_epoch {
     struct settings *settings;
     struct resolver *resolver;
     struct contexts *contexts; /* NULL before the first test */
+    struct https *https; /* NULL: there are no trusted authorities, nothing can be fetched */
     size_t asks;
 };
 

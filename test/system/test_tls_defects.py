@@ -105,7 +105,7 @@ def led_away(case, server, before):
     return message, row
 
 
-@waits('sts')
+@waits('table')
 def test_policy_survives_a_new_id_that_cannot_be_fetched_and_a_restart(moved):
     case, server = moved
     message, row = led_away(case, server, lambda c: c.announce('v=STSv1; id=2;'))
@@ -116,14 +116,14 @@ def test_policy_survives_a_new_id_that_cannot_be_fetched_and_a_restart(moved):
     assert delivered(server, message, 'a@moved.test') == ('verified', 7)
 
 
-@waits('sts')
+@waits('table')
 def test_policy_survives_the_loss_of_its_record_and_a_restart(moved):
     case, server = moved
     _, row = led_away(case, server, lambda c: c.withdraw('_mta-sts.moved.test', 'TXT'))
     assert row == 7
 
 
-@waits('sts')
+@waits('table')
 def test_policy_survives_a_record_that_cannot_be_asked_for(moved):
     case, server = moved
     _, row = led_away(case, server, lambda c: (c.withdraw('_mta-sts.moved.test', 'TXT'),
@@ -131,7 +131,7 @@ def test_policy_survives_a_record_that_cannot_be_asked_for(moved):
     assert row == 7
 
 
-@waits('sts')
+@waits('table')
 def test_policy_of_mode_none_ends_it(moved):
     """The owner's way out [RFC 8461 §8.3]: fetched over verified HTTPS, so nobody else can go it."""
     case, server = moved
@@ -145,7 +145,7 @@ def test_policy_of_mode_none_ends_it(moved):
 
 # ---- policies and connections that are shared ----
 
-@waits('sts')
+@waits('table')
 def test_two_domains_one_host_one_policy(farm, house):
     """Mail is grouped by host only after each domain's own policy has been heard, also on a connection that is open."""
     strict, free = farm.domain('strict'), farm.domain('free')
@@ -167,7 +167,7 @@ def test_two_domains_one_host_one_policy(farm, house):
     assert not [line for line in told if 'strict.test' in line]
 
 
-@waits('sts')
+@waits('table')
 def test_two_domains_one_host_both_fine(farm, house):
     """The other way round: what is fine for both is sent, each by its own row."""
     strict, free = farm.domain('strict'), farm.domain('free')

@@ -142,7 +142,7 @@ class Farm:
         """What a server needs to live in this world."""
         return {'resolver': {'local_data': None, 'forward': [f'{NAMES_ADDRESS}@{self.names.port}'],
                              'trust_anchor': self.names.anchor},
-                'sts': {'port': self.policies.port, 'allow_private': True}}
+                'sts': {'port': self.policies.port, 'allow_private': True, 'pause': '1s'}}
 
     def real_postfix(self):
         """One Postfix with a good certificate for two names, of which one has TLSA records."""
