@@ -417,9 +417,7 @@ void results_take(struct keeper *keeper, struct peer *peer, enum ipc_type type,
         LOG(LOG_WARN, "keeper.job_unknown", log_u64("job", message->delivered.job));
         return;
     }
-    if ((job->deliver.sts == STS_ENFORCE || job->deliver.sts == STS_KEPT) &&
-        !has_delivered(&message->delivered))
-        sts_doubt(job->domain);
+    sts_judge(job->domain, &job->deliver, has_delivered(&message->delivered));
     if (message->delivered.route_failure == ROUTE_WORKS) {
         job->lane->window = deliver_window_after(job->lane->window, &message->delivered);
         silence_note(&job->lane->circuit, job->deliver.domain, &message->delivered,

@@ -339,12 +339,13 @@ void sts_look(struct keeper *keeper, const struct domain *domain, struct ipc_del
         deliver->sts_mx = kept->row.mx;
 }
 
-void sts_doubt(struct domain *domain)
+void sts_judge(struct domain *domain, const struct ipc_deliver *deliver, bool is_delivered)
 {
     struct domain_sts *sts = &domain->sts;
     int64_t now_ms = loop_now_ms();
 
-    if (sts->kept == NULL)
+    if (is_delivered || sts->kept == NULL ||
+        (deliver->sts != STS_ENFORCE && deliver->sts != STS_KEPT))
         return;
     sts->is_doubted = true;
     if (sts->asked_ms == 0 || now_ms - sts->asked_ms >= DOUBT_MS)

@@ -64,7 +64,10 @@ bool sts_must_wait(struct keeper *keeper, struct domain *domain);
 void sts_fill(struct keeper *keeper, struct domain *domain, struct ipc_deliver *deliver);
 /* The same for somebody who only wants to know: it does not count as a use. */
 void sts_look(struct keeper *keeper, const struct domain *domain, struct ipc_deliver *deliver);
-/* Mail could not be sent because of the policy: is there a newer one? When there is, what waits is tried at once. */
-void sts_doubt(struct domain *domain);
+/*
+ * A job has ended. If it was not delivered and that may be the policy's doing, is there a newer one? When there is,
+ * what waits is tried at once.
+ */
+void sts_judge(struct domain *domain, const struct ipc_deliver *deliver, bool is_delivered);
 
 #endif

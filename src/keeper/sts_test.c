@@ -443,7 +443,8 @@ static void test_mail_that_waits_for_a_policy_goes_when_another_is_there(void **
     send_one(&stand, "a@good.test");
     stand_run(&stand, 100);
     sts_of(&stand, "good.test")->asked_ms -= PAUSE_MS;
-    sts_doubt(domain_find(stand.keeper, S("good.test")));
+    sts_judge(domain_find(stand.keeper, S("good.test")),
+              &(struct ipc_deliver){.sts = STS_ENFORCE}, false);
     stand.outcome_count = 0;
     stand.sts.id = S("2");
     stand_submit(&stand, &(struct stand_mail){.to_cstr = "b@good.test"}); /* looks again */
