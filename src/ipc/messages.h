@@ -89,6 +89,7 @@
  * question, answer, expires_ms, proof (0 = account's, else enum reader_proof + 1),
  * encrypt (0 unset, 1 encrypt = escalate, 2 opt out), receipt (0 unset 1 yes 2 no): what the sender asked
  * tls_required_no  the header says TLS-Required: No, and REQUIRETLS was not asked for [RFC 8689 §3]
+ * delivered_to addresses at domains of ours that it says it was delivered to before, a line each
  * recipients   items: ipc_recipient
  */
 #define IPC_ACCEPT_FIELDS(F, M) \
@@ -99,11 +100,19 @@
     F(M, BYTES, received_by) F(M, BYTES, header_id) F(M, NUMBER, encrypt) \
     F(M, NUMBER, proof) F(M, BYTES, question) F(M, BYTES, answer) F(M, SIGNED, expires_ms) \
     F(M, NUMBER, receipt) F(M, CONTENT, content) F(M, SECRET, data_key) F(M, BYTES, sealed) \
-    F(M, BYTES, recipients)
+    F(M, BYTES, delivered_to) F(M, BYTES, recipients)
 /* K→M, K→P. On failure code and enhanced are what to answer (452 4.3.1, 550 …), text the words. */
 #define IPC_ACCEPT_RESULT_FIELDS(F, M) \
     F(M, NUMBER, ask) F(M, FLAG, ok) F(M, NUMBER, code) F(M, BYTES, enhanced) \
     F(M, BYTES, text)
+/*
+ * M→K: does anybody have this address, of an own domain without a next hop? Answered by rcpt_result: code 250, or
+ * what to refuse it with.
+ */
+#define IPC_RCPT_CHECK_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, BYTES, address)
+#define IPC_RCPT_RESULT_FIELDS(F, M) \
+    F(M, NUMBER, ask) F(M, NUMBER, code) F(M, BYTES, enhanced) F(M, BYTES, text)
 /* Item. notify: bits 1 NEVER, 2 SUCCESS, 4 FAILURE, 8 DELAY, 0 unset. orcpt as received, decoded. */
 #define IPC_RECIPIENT_FIELDS(F, M) \
     F(M, NUMBER, recipient) F(M, BYTES, address) F(M, NUMBER, notify) F(M, BYTES, orcpt)
@@ -367,6 +376,8 @@
     ROW(AUTH_RESULT, auth_result) \
     ROW(ACCEPT, accept) \
     ROW(ACCEPT_RESULT, accept_result) \
+    ROW(RCPT_CHECK, rcpt_check) \
+    ROW(RCPT_RESULT, rcpt_result) \
     ROW(DELIVER, deliver) \
     ROW(DELIVERED, delivered) \
     ROW(HOST_ASK, host_ask) \

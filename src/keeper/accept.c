@@ -2,6 +2,7 @@
 #include "keeper/accept.h"
 
 #include "keeper/bounce.h"
+#include "keeper/forward_expand.h"
 #include "keeper/internal.h"
 #include "keeper/plan.h"
 #include "keeper/story.h"
@@ -177,36 +178,107 @@ static unsigned flow_flags(struct slice account, bool is_bulk)
     return flow_number(account, is_bulk ? LANE_BULK : LANE_INTERACTIVE) << RECIPIENT_FLOW_SHIFT;
 }
 
-static void write_recipients(struct keeper *keeper, const struct ipc_accept *accept,
-                             struct store_message *row, int64_t due_ms)
+/* What is written for all recipients of a message. */
+struct writing {
+    struct keeper *keeper;
+    const struct ipc_accept *accept;
+    struct store_message *row;
+    int64_t due_ms;
+    unsigned flow;   /* as flags of a row */
+    struct map seen; /* addresses' ids; used when there are forwards */
+};
+
+/* The same address again, by whichever way, gets the message once. */
+static bool is_double(struct writing *w, struct slice address)
 {
-    struct slice rest = accept->recipients;
-    struct ipc_recipient item;
-    unsigned flow = flow_flags(accept->account, has_many(accept->recipients));
+    uint64_t id =
+        w->keeper->forwards.count == 0 ? 0 : store_address_put(w->keeper->store, address);
+    bool is_seen = id != 0 && map_get(&w->seen, id) != NULL;
 
-    while (ipc_list_next(&rest, IPC_RECIPIENT, &item) == PROGRESS_DONE) {
-        struct plan_question question = {.kind = accept->kind,
-                                         .account = accept->account,
-                                         .address = item.address,
-                                         .sender = accept->mail_from,
-                                         .user = accept->user,
-                                         .encrypt = (unsigned)accept->encrypt,
-                                         .requiretls = accept->requiretls,
-                                         .tls_required_no = accept->tls_required_no};
-        struct store_recipient recipient = {.message = row->id,
-                                            .number = row->recipients,
-                                            .notify = (unsigned)item.notify & 15,
-                                            .flags = flow,
-                                            .orcpt = item.orcpt,
-                                            .due_ms = due_ms};
-        struct verdict verdict;
+    if (id != 0)
+        map_put(&w->seen, id, w);
+    return is_seen;
+}
 
-        if (!plan_recipient(keeper, &question,
-                            reports_failure(accept->kind, row->sender, recipient.notify),
-                            &recipient, &verdict))
-            return;
-        count_row(row, &recipient);
-        put_recipient(keeper, &recipient);
+/* One row: the recipient as written, or (via) where its mail goes on to. refusal: why it cannot go anywhere. */
+static void write_recipient(struct writing *w, const struct ipc_recipient *item,
+                            struct slice address, struct slice via, const char *refusal_cstr)
+{
+    const struct ipc_accept *accept = w->accept;
+    struct plan_question question = {.kind = accept->kind,
+                                     .account = accept->account,
+                                     .address = address,
+                                     .via = via,
+                                     .sender = accept->mail_from,
+                                     .user = accept->user,
+                                     .encrypt = (unsigned)accept->encrypt,
+                                     .requiretls = accept->requiretls,
+                                     .tls_required_no = accept->tls_required_no,
+                                     .refusal_cstr = refusal_cstr};
+    struct store_recipient recipient = {.message = w->row->id,
+                                        .number = w->row->recipients,
+                                        .notify = (unsigned)item->notify & 15,
+                                        .flags = w->flow,
+                                        .orcpt = item->orcpt,
+                                        .via = via,
+                                        .due_ms = w->due_ms};
+    struct verdict verdict;
+
+    if (is_double(w, address))
+        return;
+    if (via.len > 0) {
+        recipient.flags |= RECIPIENT_FORWARDED;
+        recipient.written = store_address_put(w->keeper->store, item->address);
+    }
+    if (!plan_recipient(w->keeper, &question,
+                        reports_failure(accept->kind, w->row->sender, recipient.notify),
+                        &recipient, &verdict))
+        return;
+    count_row(w->row, &recipient);
+    put_recipient(w->keeper, &recipient);
+}
+
+static void write_forwarded(struct writing *w, const struct ipc_recipient *item)
+{
+    struct forward_expansion *expansion = malloc(sizeof *expansion);
+    enum forward_answer answer;
+
+    must(expansion != NULL);
+    answer = forward_expand(w->keeper, item->address, true, w->accept->delivered_to, expansion);
+    for (size_t i = 0; answer == FORWARD_ENDS && i < expansion->count; i++)
+        write_recipient(w, item, expansion->ends[i].address,
+                        forward_end_via(expansion, &expansion->ends[i]), NULL);
+    if (answer == FORWARD_CIRCLE)
+        write_recipient(w, item, item->address, slice_of("", 0),
+                        "Mail to this address goes in a circle.");
+    else if (answer == FORWARD_CLOSED &&
+             !forward_is_at_home(w->keeper, address_domain(item->address)))
+        write_recipient(w, item, item->address, slice_of("", 0),
+                        "Mail to this address does not go on at present.");
+    else if (answer != FORWARD_ENDS)
+        write_recipient(w, item, item->address, slice_of("", 0), NULL);
+    forward_expansion_deinit(expansion);
+    free(expansion);
+}
+
+/* Those who were written to themselves first: where somebody is reached both ways, that is the one that counts. */
+static void write_recipients(struct writing *w)
+{
+    bool has_forwards = false;
+
+    for (int turn = 0; turn == 0 || (turn == 1 && has_forwards); turn++) {
+        struct slice rest = w->accept->recipients;
+        struct ipc_recipient item;
+
+        while (ipc_list_next(&rest, IPC_RECIPIENT, &item) == PROGRESS_DONE) {
+            bool goes_on = forward_source_for(w->keeper, item.address) != NULL;
+
+            has_forwards = has_forwards || goes_on;
+            if (turn == 0 && !goes_on)
+                write_recipient(w, &item, item.address, slice_of("", 0), NULL);
+            else if (turn == 1 && goes_on)
+                write_forwarded(w, &item);
+        }
     }
 }
 
@@ -229,8 +301,16 @@ static void write_message(struct keeper *keeper, const struct ipc_accept *accept
                                 .header_id = accept->header_id,
                                 .question = accept->question,
                                 .answer = accept->answer};
+    struct writing writing = {.keeper = keeper,
+                              .accept = accept,
+                              .row = &row,
+                              .due_ms = schedule_stamp(keeper, now_ms),
+                              .flow =
+                                  flow_flags(accept->account, has_many(accept->recipients))};
 
-    write_recipients(keeper, accept, &row, schedule_stamp(keeper, now_ms));
+    map_init(&writing.seen);
+    write_recipients(&writing);
+    map_deinit(&writing.seen);
     store_message_put(keeper->store, &row);
     if (row.live > 0)
         inbox_count_segment(keeper, SPOOL_QUEUE, row.content.segment, 1);

@@ -13,6 +13,9 @@
 
 struct keeper;
 
+/* Append "bounce+ID+NUMBER-MAC@domain": for one recipient of a stranger's message that goes on to others. */
+void bounce_address_of(struct keeper *keeper, uint64_t message, uint64_t number,
+                       struct slice domain, struct buffer *out);
 /* Append "bounce+ID-MAC@domain". */
 void bounce_address(struct keeper *keeper, uint64_t message, struct slice domain,
                     struct buffer *out);

@@ -27,7 +27,7 @@ static const struct command commands[] = {
     {"stats", stats_answer, NULL},     {"metrics", metrics_answer, NULL},
     {"ready", ready_answer, NULL},     {"backup", backup_answer, NULL},
     {"sts", sts_answer, NULL},         {"routes", routes_answer, NULL},
-    {"tls", tls_answer, NULL},
+    {"tls", tls_answer, NULL},         {"forward", forward_answer, forward_change},
 };
 
 /* ---- pieces ---- */
@@ -176,6 +176,17 @@ void control_set_number(json_t *object, const char *key_cstr, int64_t number)
 {
     if (number != 0)
         json_object_set_new(object, key_cstr, json_integer(number));
+}
+
+void control_set_via(json_t *object, struct slice via)
+{
+    json_t *list = json_array();
+
+    while (via.len > 0)
+        json_array_append_new(list, control_text(slice_cut(&via, '\n')));
+    if (json_array_size(list) > 0)
+        json_object_set(object, "via", list);
+    json_decref(list);
 }
 
 struct slice control_member(const json_t *request, const char *key_cstr)

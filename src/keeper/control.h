@@ -55,6 +55,9 @@ json_t *control_id(uint64_t id);
 void control_set_text(json_t *object, const char *key_cstr, struct slice text);
 void control_set_number(json_t *object, const char *key_cstr, int64_t number);
 
+/* Set `via`, a list, from recipient.via; nothing when that is empty. */
+void control_set_via(json_t *object, struct slice via);
+
 /*
  * The message that a request names: our id, or a Message-ID (the newest message with it). 0: none,
  * and the error line is written.
@@ -86,6 +89,8 @@ void sts_answer(struct control_output *output, const json_t *request);
 void tls_answer(struct control_output *output, const json_t *request);
 /* What `status` says of published policies. */
 json_t *sts_status(struct keeper *keeper);
+void forward_answer(struct control_output *output, const json_t *request);
+void forward_change(struct control_output *output, const json_t *request);
 
 /* Inside of a batch: put everything aside that waits to be carried; how many. */
 uint64_t queue_hold_all(struct keeper *keeper);

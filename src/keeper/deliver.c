@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "keeper/bounce.h"
+#include "keeper/forward_leave.h"
 #include "keeper/internal.h"
 #include "keeper/mail.h"
 #include "keeper/plan.h"
@@ -319,9 +320,13 @@ static void rest_items(struct keeper *keeper, const struct job *job)
 void deliver_send(struct keeper *keeper, struct job *job, struct slice prefix)
 {
     struct peer *peer = courier_for(keeper, job->domain);
+    struct buffer lines;
+    bool is_sent;
 
-    job->deliver.prefix = prefix;
-    if (peer == NULL || !ipc_send(peer->channel, IPC_DELIVER, &job->deliver)) {
+    job->deliver.prefix = forward_prefix(job->via, prefix, &lines);
+    is_sent = peer != NULL && ipc_send(peer->channel, IPC_DELIVER, &job->deliver);
+    buffer_deinit(&lines);
+    if (!is_sent) {
         rest_items(keeper, job);
         deliver_job_ended(keeper, job);
         job_free(keeper, &job);
@@ -497,18 +502,21 @@ int64_t deliver_expire_ms(const struct keeper *keeper, uint64_t kind)
 }
 
 /* Add a recipient to the job; false when it needs another one. */
-static bool join_job(struct job *job, const struct store_recipient *row)
+static bool join_job(struct keeper *keeper, struct job *job, const struct store_recipient *row)
 {
     bool is_lifted = (row->flags & RECIPIENT_RATCHET_LIFTED) != 0;
 
     if (job->count > 0 && (!same_requirement(&job->deliver.requirement, &row->requirement) ||
-                           job->deliver.ratchet_lifted != is_lifted))
+                           job->deliver.ratchet_lifted != is_lifted || job->is_alone ||
+                           !slice_equal(job->via, row->via)))
         return false;
+    if (job->count == 0)
+        forward_envelope(keeper, job, row);
     job->deliver.ratchet_lifted = is_lifted;
     job->deliver.requirement = row->requirement;
     job->rows[job->count] = *row;
     job->rows[job->count].spelled = job->rows[job->count].orcpt =
-        job->rows[job->count].reasons = slice_of("", 0);
+        job->rows[job->count].reasons = job->rows[job->count].via = slice_of("", 0);
     job->count++;
     return true;
 }
@@ -574,12 +582,13 @@ void deliver_work(struct keeper *keeper, struct lane *lane, struct item **items,
             skip_unread(keeper, items[i]);
             continue;
         }
+        facts.must_prove = forward_must_prove(keeper, row.via, domain);
         work = work_for(&row, &facts);
         if (work == WORK_CARRY && message.kind == KIND_TLS_REPORTED)
             tls_reported_work(keeper, items[i], &message);
         else if (work != WORK_CARRY)
             do_other_work(keeper, items[i], work, &message);
-        else if (!join_job(job, &row))
+        else if (!join_job(keeper, job, &row))
             schedule_back(keeper, items[i]);
     }
     if (job->count > 0 && silence_rests(&lane->circuit, loop_now_ms()))

@@ -53,6 +53,8 @@ struct work_facts {
     enum domain_tls domain_tls;
     bool is_domain_held;
     bool is_inbound; /* to an own next hop, or onward: nothing else to plan */
+    bool
+        must_prove; /* forward_tls_only: nothing but TLS that is verified on the connection will do */
 };
 /* Pure. */
 enum work work_for(const struct store_recipient *recipient, const struct work_facts *facts);
@@ -72,7 +74,8 @@ struct job {
     struct domain_need need;
     struct hold_rules rules; /* of the account; what hangs on the recipient is not in it */
     struct arena *texts;
-    struct slice sender;
+    struct slice sender, via;   /* via: as recipient.via, of all its recipients */
+    bool is_alone;              /* MAIL FROM is this recipient's own */
     struct ipc_deliver deliver; /* views into texts */
     bool is_waiting;            /* for the signature, in struct signing */
     struct job *next_waiting;

@@ -162,6 +162,7 @@ void domain_learn(struct keeper *keeper, struct domain *domain,
     enum proof_level level = lesson->level;
     int64_t now_ms = clock_unix_ms();
 
+    domain->is_missed = domain->is_missed && (lesson->is_lacking || level < PROOF_VERIFIED);
     if (lesson->is_lacking) {
         row->lacking_ms = now_ms;
         row->level = level;

@@ -23,8 +23,10 @@ struct domain {
     size_t count;       /* items in the window */
     uint64_t delivered, deferred; /* recipients' attempts since the start */
     struct domain_sts sts;
-    int64_t used_day; /* when the board was told last that it is used */
-    bool is_fresh;    /* its row is of the batch that runs */
+    int64_t used_day;  /* when the board was told last that it is used */
+    int64_t wanted_ms; /* when a test was asked for last, the loop's clock; 0 = never */
+    bool is_missed;    /* what must prove its TLS to go on did not get it last time */
+    bool is_fresh;     /* its row is of the batch that runs */
     struct domain *next_fresh;
 };
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keeper/control.h"
 #include "keeper/explain_tls.h"
+#include "keeper/forward_expand.h"
 #include "keeper/internal.h"
 #include "keeper/plan.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Whose rules hold for this sender: the user's account, else the domain's. */
@@ -37,7 +39,8 @@ static unsigned wish_of(const struct settings_account *account, struct slice sub
 
 /* The sender is taken for the user, too: that is who submits as itself. */
 static void explain_one(struct control_output *output, struct slice account_name,
-                        struct slice from, struct slice address, unsigned wish)
+                        struct slice from, struct slice address, struct slice via,
+                        unsigned wish)
 {
     struct keeper *keeper = output->keeper;
     const struct settings_account *account = plan_account(keeper, account_name);
@@ -49,6 +52,7 @@ static void explain_one(struct control_output *output, struct slice account_name
              &(struct plan_question){.kind = KIND_SUBMITTED,
                                      .account = account_name,
                                      .address = address,
+                                     .via = via,
                                      .sender = from,
                                      .user = from,
                                      .domain = domain,
@@ -67,7 +71,32 @@ static void explain_one(struct control_output *output, struct slice account_name
                                                clock_unix_ms())));
     if (verdict.method == METHOD_TLS || verdict.method == METHOD_REGULAR)
         explain_tls(keeper, domain, &verdict.requirement, object);
+    control_set_via(object, via);
     control_line(output, object);
+}
+
+/* Where mail to it goes on to, if it does; else the address itself. */
+static void explain_address(struct control_output *output, struct slice account_name,
+                            struct slice from, struct slice address, unsigned wish)
+{
+    struct forward_expansion *expansion = malloc(sizeof *expansion);
+    enum forward_answer answer;
+
+    must(expansion != NULL);
+    answer = forward_expand(output->keeper, address, false, slice_of("", 0), expansion);
+    for (size_t i = 0; answer == FORWARD_ENDS && i < expansion->count; i++)
+        explain_one(output, account_name, from, expansion->ends[i].address,
+                    forward_end_via(expansion, &expansion->ends[i]), wish);
+    if (answer == FORWARD_STAYS ||
+        (answer == FORWARD_CLOSED &&
+         forward_is_at_home(output->keeper, address_domain(address))))
+        explain_one(output, account_name, from, address, slice_of("", 0), wish);
+    else if (answer != FORWARD_ENDS)
+        control_error(output, answer == FORWARD_CIRCLE
+                                  ? "mail to a recipient goes in a circle"
+                                  : "mail to a recipient does not go on at present");
+    forward_expansion_deinit(expansion);
+    free(expansion);
 }
 
 void explain_answer(struct control_output *output, const json_t *request)
@@ -93,6 +122,6 @@ void explain_answer(struct control_output *output, const json_t *request)
         if (!json_is_string(address) || address_domain(text).len == 0)
             control_error(output, "a recipient is no address");
         else
-            explain_one(output, account_name, control_member(request, "from"), text, wish);
+            explain_address(output, account_name, control_member(request, "from"), text, wish);
     }
 }

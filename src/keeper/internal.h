@@ -11,6 +11,7 @@
 #include "keeper/board.h"
 #include "keeper/deliver.h"
 #include "keeper/domains.h"
+#include "keeper/forward.h"
 #include "keeper/inbox.h"
 #include "keeper/keeper.h"
 #include "keeper/memory.h"
@@ -50,6 +51,7 @@ struct keeper {
     struct lanes lanes;
     struct memories memories;
     struct board board;
+    struct forwards forwards;
     struct schedule schedule;
     struct sts sts;
     struct clock_watch clock;

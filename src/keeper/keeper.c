@@ -78,6 +78,7 @@ static void open_rooms(struct keeper *keeper)
     domains_init(&keeper->domains);
     lanes_init(&keeper->lanes);
     memories_init(&keeper->memories);
+    forwards_init(&keeper->forwards);
     deliver_init(&keeper->deliveries);
     sessions_init(&keeper->sessions);
     auth_init(&keeper->auth);
@@ -111,7 +112,8 @@ bool keeper_open(struct loop *loop, struct settings *settings, uint8_t id_maker,
     buffer_init(&keeper->certificate, CERTIFICATE_MAX_BYTES);
     open_rooms(keeper);
     if (!plan_configure(keeper, settings, err) || !open_state(keeper, err) ||
-        !open_spool(keeper, err) || !restored_settle(keeper, err)) {
+        !open_spool(keeper, err) || !restored_settle(keeper, err) ||
+        !forwards_open(keeper, err)) {
         keeper_close(&keeper);
         return false;
     }
@@ -132,6 +134,7 @@ bool keeper_configure(struct keeper *keeper, struct settings *settings, struct e
     /* New routes, another resolver: what was dead may not be. */
     silence_end_all(keeper);
     routes_configure(keeper);
+    forwards_settle(keeper);
     schedule_wake(keeper);
     return true;
 }
@@ -197,6 +200,7 @@ void keeper_close(struct keeper **keeper)
     domains_deinit(&gone->domains);
     memories_deinit(&gone->memories);
     board_deinit(gone);
+    forwards_deinit(&gone->forwards);
     sessions_deinit(&gone->sessions);
     auth_deinit(&gone->auth);
     queue_changes_deinit(&gone->queue_changes);

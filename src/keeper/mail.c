@@ -72,6 +72,18 @@ static void find_last(struct keeper *keeper, const struct store_recipient *row,
         keep(S("the notice about it waits for the recipient's server"),
              finding_out->reply_cstr);
     }
+    /* Where mail went on to is nobody's business but ours. */
+    if ((row->flags & RECIPIENT_FORWARDED) != 0 && finding_out->reply_cstr[0] != '\0') {
+        finding_out->mx_cstr[0] = '\0';
+        keep(row->state == STATE_DEFERRED && row->requirement.least >= PROOF_VERIFIED
+                 ? S("it is held here: where it goes on to has no proved TLS at present")
+             : (row->flags & RECIPIENT_BOUNCED) != 0
+                 ? S("it went on from here to another address and came back")
+                 : S("it goes on from here to another address, which did not take it"),
+             finding_out->reply_cstr);
+        if ((row->flags & RECIPIENT_BOUNCED) != 0)
+            keep(S("5.0.0"), finding_out->enhanced_cstr);
+    }
     /* Late is not lost. */
     if (what == OWES_DELAY && finding_out->enhanced_cstr[0] == '5')
         finding_out->enhanced_cstr[0] = '4';
@@ -110,8 +122,9 @@ static bool ask_for_mail(struct keeper *keeper, const struct store_message *mess
     find_last(keeper, row, what, &finding);
     if (!slice_to_cstr(store_address_get(keeper->store, message->sender), to_cstr,
                        sizeof to_cstr) ||
-        !slice_to_cstr(store_address_get(keeper->store, row->address), about_cstr,
-                       sizeof about_cstr))
+        !slice_to_cstr(
+            store_address_get(keeper->store, row->written != 0 ? row->written : row->address),
+            about_cstr, sizeof about_cstr))
         return false;
     question.to = slice_from_cstr(to_cstr);
     question.about = slice_from_cstr(about_cstr);

@@ -53,6 +53,7 @@ static const struct route routes[IPC_COUNT] = {
                        FROM(SCOUT),
                    overview_take_stats},
     [IPC_ACCEPT] = {FROM(SMTPD), accept_take},
+    [IPC_RCPT_CHECK] = {FROM(SMTPD), forward_take_check},
     [IPC_AUTH_CHECK] = {FROM(SMTPD), auth_take},
     [IPC_DELIVERED] = {FROM(COURIER), results_take},
     [IPC_HOST_ASK] = {FROM(COURIER), memory_take_ask},

@@ -19,7 +19,7 @@ const struct settings_account *plan_account(const struct keeper *keeper, struct 
     return settings_account_find(keeper->settings, name);
 }
 
-static enum plan_mail mail_of(const struct plan_question *question)
+static enum plan_mail mail_of(const struct plan_question *question, bool is_at_home)
 {
     switch ((enum message_kind)question->kind) {
     case KIND_SUBMITTED:
@@ -27,7 +27,7 @@ static enum plan_mail mail_of(const struct plan_question *question)
     case KIND_INBOUND:
     case KIND_BOUNCE:
     case KIND_TLS_REPORTED:
-        return PLAN_INBOUND;
+        return question->via.len > 0 && !is_at_home ? PLAN_FORWARD : PLAN_INBOUND;
     case KIND_NOTICE:
     case KIND_CODE:
     case KIND_TLS_REPORT:
@@ -69,6 +69,19 @@ static void default_facts(struct plan_facts *facts)
     facts->proof_needed = PROOF_VERIFIED;
     facts->cleartext_allowed = true;
     facts->cleartext_after_ms = 15 * 60 * 1000;
+}
+
+/* Mail from outside belongs to nobody; what goes on with it goes by the rules of the domain that it was written to. */
+static const struct settings_account *account_for(const struct keeper *keeper,
+                                                  const struct plan_question *question)
+{
+    struct slice via = question->via;
+    const struct settings_domain *domain;
+
+    if (question->account.len > 0 || via.len == 0)
+        return plan_account(keeper, question->account);
+    domain = settings_domain_find(keeper->settings, address_domain(slice_cut(&via, '\n')));
+    return domain == NULL ? NULL : plan_account(keeper, slice_from_cstr(domain->account_cstr));
 }
 
 bool plan_configure(struct keeper *keeper, const struct settings *settings, struct err *err)
@@ -133,10 +146,13 @@ static void report_verdict(struct verdict *verdict_out)
 void plan_ask(struct keeper *keeper, const struct plan_question *question,
               struct verdict *verdict_out)
 {
-    const struct settings_account *account = plan_account(keeper, question->account);
+    const struct settings_account *account = account_for(keeper, question);
     const struct settings_recipient *own = NULL;
+    bool is_at_home = forward_is_at_home(keeper, address_domain(question->address));
     struct plan_facts facts = {
-        .mail = mail_of(question),
+        .refusal_cstr = question->refusal_cstr,
+        .mail = mail_of(question, is_at_home),
+        .forward_must_prove = !is_at_home && forward_is_bound(keeper, question->via),
         .wish = question->encrypt == 1   ? PLAN_WISH_ENCRYPT
                 : question->encrypt == 2 ? PLAN_WISH_OPT_OUT
                                          : PLAN_WISH_NONE,

@@ -17,11 +17,13 @@ struct plan_question {
     uint64_t kind; /* enum message_kind */
     struct slice account;
     struct slice address;        /* the recipient */
+    struct slice via;            /* as recipient.via: by which of our addresses it came */
     struct slice sender, user;   /* who sent it; empty = our own mail, nobody */
     const struct domain *domain; /* NULL: nothing is known of it */
     unsigned encrypt;            /* as ipc accept.encrypt */
     bool requiretls, tls_required_no;
-    bool about_secure; /* a DSN or receipt about a protected message */
+    const char *refusal_cstr; /* why it cannot go anywhere: the verdict stands; else NULL */
+    bool about_secure;        /* a DSN or receipt about a protected message */
     bool is_replan;
     bool is_unmet; /* ordinary mail that was held for too long, see policy/plan.h */
 };

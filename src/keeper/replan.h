@@ -13,4 +13,7 @@ struct keeper;
  */
 void replan_write(struct keeper *keeper, struct store_recipient *row);
 
+/* Would a new plan after lost proof be no other one? Then nothing is left but to wait for the proof. */
+bool replan_is_vain(struct keeper *keeper, uint64_t message, uint64_t number);
+
 #endif

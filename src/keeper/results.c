@@ -215,6 +215,7 @@ static void on_not_proved(struct keeper *keeper, const struct job *job,
                           const struct ipc_delivered *delivered, enum domain_tls before)
 {
     bool is_requiretls = row->requirement.requiretls && delivered->row == 1;
+    bool is_vain = replan_is_vain(keeper, row->message, row->number);
     int64_t now_ms = clock_unix_ms();
 
     if (row->unproved_ms == 0)
@@ -224,14 +225,13 @@ static void on_not_proved(struct keeper *keeper, const struct job *job,
         on_deferred(keeper, job, row, evidence, EVENT_NOT_PROVED);
         return;
     }
-    if (job->kind == KIND_INBOUND && is_requiretls) {
-        on_failed(keeper, job, row, evidence);
-        return;
-    }
-    if (job->kind == KIND_INBOUND ||
-        (!is_requiretls &&
-         !policy_replan_now(before, now_ms - row->unproved_ms, job->rules.tls_retry_ms))) {
-        on_later(keeper, job, row, evidence, EVENT_NOT_PROVED);
+    forward_missed(job->domain, row);
+    if (is_vain || (!is_requiretls && !policy_replan_now(before, now_ms - row->unproved_ms,
+                                                         job->rules.tls_retry_ms))) {
+        if (is_requiretls)
+            on_failed(keeper, job, row, evidence);
+        else
+            on_later(keeper, job, row, evidence, EVENT_NOT_PROVED);
         return;
     }
     evidence_tell(keeper, row, EVENT_NOT_PROVED, evidence, 0);

@@ -36,6 +36,16 @@ static const struct stand_outcome *outcome_of(const struct stand *stand, struct 
     return &good;
 }
 
+static void note_job(struct stand *stand, const struct ipc_deliver *deliver)
+{
+    must(buffer_append_format(&stand->jobs, "%s %s %u ", stand->last_from_cstr,
+                              stand->last_to_cstr, (unsigned)deliver->requirement.least));
+    for (size_t i = 0; i < deliver->prefix.len; i++)
+        must(buffer_append_byte(&stand->jobs,
+                                deliver->prefix.at[i] < ' ' ? ' ' : deliver->prefix.at[i]));
+    must(buffer_append(&stand->jobs, S("|")));
+}
+
 static void on_deliver(struct stand *stand, const struct ipc_deliver *deliver)
 {
     const struct stand_outcome *outcome = outcome_of(stand, deliver->domain);
@@ -70,6 +80,7 @@ static void on_deliver(struct stand *stand, const struct ipc_deliver *deliver)
                                     .reply = S("as the stand says")};
 
         must(slice_to_cstr(item.address, stand->last_to_cstr, 256));
+        note_job(stand, deliver);
         must(ipc_list_append(&list, IPC_RESULT, &result));
         stand->delivered++;
     }
@@ -225,6 +236,8 @@ static void on_smtpd(void *context, struct ipc_channel *channel, enum ipc_type t
         stand->accepted += message->accept_result.ok ? 1 : 0;
         stand->refused += message->accept_result.ok ? 0 : 1;
     }
+    if (type == IPC_RCPT_RESULT)
+        stand->rcpt_code = (unsigned)message->rcpt_result.code;
     if (type == IPC_AUTH_RESULT) {
         stand->auth = message->auth_result;
         stand->auths++;
@@ -371,30 +384,48 @@ void stand_start(struct stand *stand)
     stand->scout = play(stand, ROLE_SCOUT, on_scout);
 }
 
-void stand_open(struct stand *stand, const char *more_cstr)
+static struct settings *read_settings(const struct stand *stand, const char *more_cstr)
 {
     char text_cstr[8192], key_cstr[256] = "postern-master-key-1 1 "
                                           "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
+    struct settings *settings = NULL;
     struct err err = {0};
     size_t len;
 
-    memset(stand, 0, sizeof *stand);
-    buffer_init(&stand->json, 64 << 20);
-    buffer_init(&stand->tls_results, 1 << 20);
-    buffer_init(&stand->report_lines, 1 << 20);
-    kit_make_folder(stand->folder_cstr);
     len = (size_t)snprintf(text_cstr, sizeof text_cstr, settings_cstr, stand->folder_cstr,
                            stand->folder_cstr);
     snprintf(text_cstr + len, sizeof text_cstr - len, "%s", more_cstr);
-    if (!settings_parse(slice_from_cstr(text_cstr), "/test.conf", &stand->settings, &err)) {
+    if (!settings_parse(slice_from_cstr(text_cstr), "/test.conf", &settings, &err)) {
         fprintf(stderr, "settings: %s\n", err.text_cstr);
         abort();
     }
-    settings_file_put(stand->settings, slice_from_cstr(stand->settings->master_key.path_cstr),
+    settings_file_put(settings, slice_from_cstr(settings->master_key.path_cstr),
                       slice_from_cstr(key_cstr));
+    return settings;
+}
+
+void stand_open(struct stand *stand, const char *more_cstr)
+{
+    memset(stand, 0, sizeof *stand);
+    buffer_init(&stand->json, 64 << 20);
+    buffer_init(&stand->jobs, 64 << 20);
+    buffer_init(&stand->tls_results, 1 << 20);
+    buffer_init(&stand->report_lines, 1 << 20);
+    kit_make_folder(stand->folder_cstr);
+    stand->settings = read_settings(stand, more_cstr);
     stand->sts = (struct ipc_sts_found){.outcome = STS_OUTCOME_NONE, .ttl_s = 3600};
     stand->loop = loop_new();
     stand_start(stand);
+}
+
+void stand_configure(struct stand *stand, const char *more_cstr)
+{
+    struct settings *settings = read_settings(stand, more_cstr);
+    struct err err = {0};
+
+    must(keeper_configure(stand->keeper, settings, &err));
+    settings_unref(&stand->settings);
+    stand->settings = settings;
 }
 
 static void stop(struct stand *stand)
@@ -433,6 +464,7 @@ void stand_close(struct stand *stand)
     buffer_deinit(&stand->json);
     buffer_deinit(&stand->tls_results);
     buffer_deinit(&stand->report_lines);
+    buffer_deinit(&stand->jobs);
     kit_remove_folder(stand->folder_cstr);
 }
 
@@ -477,8 +509,11 @@ uint64_t stand_submit(struct stand *stand, const struct stand_mail *mail)
         .ask = 1,
         .message = id_next(&stand->ids, clock_unix_ms()),
         .kind = mail->kind,
-        .account = S("clinic"),
-        .user = S("clerk@clinic.test"),
+        .account = mail->kind == KIND_INBOUND ? S("") : S("clinic"),
+        .user = mail->kind == KIND_INBOUND ? S("") : S("clerk@clinic.test"),
+        .requiretls = mail->requiretls,
+        .tls_required_no = mail->tls_required_no,
+        .delivered_to = slice_from_cstr(mail->delivered_to_cstr),
         .mail_from =
             slice_from_cstr(mail->from_cstr == NULL ? "clerk@clinic.test" : mail->from_cstr),
         .envid = slice_from_cstr(mail->envid_cstr),
@@ -502,6 +537,18 @@ uint64_t stand_submit(struct stand *stand, const struct stand_mail *mail)
     must(ipc_send(stand->smtpd, IPC_ACCEPT, &accept));
     buffer_deinit(&list);
     return accept.message;
+}
+
+unsigned stand_check(struct stand *stand, const char *address_cstr)
+{
+    struct ipc_rcpt_check check = {.ask = 3, .address = slice_from_cstr(address_cstr)};
+    int64_t until_ms = loop_now_ms() + 2000;
+
+    stand->rcpt_code = 0;
+    must(ipc_send(stand->smtpd, IPC_RCPT_CHECK, &check));
+    while (stand->rcpt_code == 0 && loop_now_ms() < until_ms)
+        pass_time(stand);
+    return stand->rcpt_code;
 }
 
 unsigned stand_state(struct stand *stand, uint64_t message, uint64_t number)

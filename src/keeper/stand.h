@@ -73,6 +73,9 @@ struct stand {
     char report_to_cstr[256], report_id_cstr[400];
     struct buffer report_lines;
     struct ipc_tls_report_read reported;
+    unsigned rcpt_code; /* of the last rcpt_result */
+    struct buffer
+        jobs; /* "FROM TO LEAST PREFIX|" for each recipient that was carried, line ends as spaces */
     struct buffer json;
     bool json_is_whole;
 };
@@ -100,8 +103,14 @@ struct stand_mail {
     const char *to_cstr, *answer_cstr, *envid_cstr;
     unsigned kind, encrypt, notify, receipt, proof;
     const char *from_cstr; /* NULL: clerk@clinic.test */
+    const char *delivered_to_cstr;
+    bool requiretls, tls_required_no;
 };
 uint64_t stand_submit(struct stand *stand, const struct stand_mail *mail);
+/* May a stranger write to this address? The code that smtpd is told. */
+unsigned stand_check(struct stand *stand, const char *address_cstr);
+/* Other settings from now on: `more_cstr` as in stand_open. */
+void stand_configure(struct stand *stand, const char *more_cstr);
 /* The state of a recipient on disk. */
 unsigned stand_state(struct stand *stand, uint64_t message, uint64_t number);
 /* The scout goes, and another one comes. */

@@ -122,6 +122,7 @@ static json_t *recipient_object(struct keeper *keeper, uint64_t message, uint64_
     control_set_text(object, "address",
                      row.spelled.len > 0 ? row.spelled
                                          : store_address_get(keeper->store, row.address));
+    control_set_via(object, row.via);
     if (row.due_ms != RECIPIENT_NOT_DUE)
         control_set_number(object, "due_ms", row.due_ms);
     if (row.method == METHOD_PORTAL)

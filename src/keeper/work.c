@@ -14,6 +14,10 @@ static enum work work_to_carry(const struct store_recipient *recipient,
      */
     if (is_old && recipient->method != METHOD_REGULAR && recipient->method != METHOD_TLS)
         return WORK_TOO_OLD;
+    /* The switch was thrown after this was planned. */
+    if (facts->must_prove && recipient->requirement.least < PROOF_VERIFIED &&
+        (recipient->method == METHOD_REGULAR || recipient->method == METHOD_TLS))
+        return WORK_REPLAN;
     switch (recipient->method) {
     case METHOD_REGULAR:
         return WORK_CARRY;

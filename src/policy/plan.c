@@ -94,6 +94,33 @@ static bool is_exclusive_lost(const struct plan_facts *facts)
     return is_exclusive(facts) && (facts->is_replan || facts->domain_tls == DOMAIN_TLS_LACKING);
 }
 
+static bool is_refused(const struct plan_facts *facts)
+{
+    return facts->refusal_cstr != NULL;
+}
+
+static bool is_forward_bound(const struct plan_facts *facts)
+{
+    return facts->forward_must_prove && facts->mail != PLAN_PLAIN &&
+           facts->mail != PLAN_INBOUND;
+}
+
+/* Our own people's mail may have other ways, which are as good. */
+static bool is_forward_barred(const struct plan_facts *facts)
+{
+    return is_forward_bound(facts) && facts->mail != PLAN_FORWARD && is_tls_barred(facts);
+}
+
+static bool is_forward_secure(const struct plan_facts *facts)
+{
+    return facts->mail == PLAN_FORWARD && (facts->requiretls || facts->mode == MODE_FORCED);
+}
+
+static bool is_forward(const struct plan_facts *facts)
+{
+    return facts->mail == PLAN_FORWARD;
+}
+
 static bool always(const struct plan_facts *facts)
 {
     (void)facts;
@@ -161,6 +188,12 @@ static void decide_drop(const struct plan_facts *facts, struct verdict *verdict)
     (void)facts;
     verdict->method = METHOD_DROP;
     verdict->is_secure = true;
+}
+
+static void decide_fail(const struct plan_facts *facts, struct verdict *verdict)
+{
+    verdict->method = METHOD_FAIL;
+    say(verdict, "%s", facts->refusal_cstr);
 }
 
 static bool is_usable(const struct plan_facts *facts, enum method method)
@@ -244,11 +277,29 @@ static void decide_next_hop(const struct plan_facts *facts, struct verdict *verd
     verdict->requirement.requiretls = false;
 }
 
+/* Whatever else is enough for an account: a forward that must prove its TLS waits until it can. */
+static void decide_forward(const struct plan_facts *facts, struct verdict *verdict)
+{
+    decide_tls(facts, verdict);
+    if (verdict->requirement.least < PROOF_VERIFIED)
+        verdict->requirement.least = PROOF_VERIFIED;
+}
+
 static const struct rule rules[] = {
+    {"no-way", is_refused, decide_fail, "It goes back to the sender."},
     {"neutral-mail", is_plain_mail, decide_regular,
      "A notice, code or report that holds nothing secret: ordinary mail."},
     {"own-next-hop", is_inbound, decide_next_hop,
      "Mail for an own domain: to its next hop over proved TLS."},
+    {"forward-protected", is_forward_barred, decide_by_order,
+     "It goes on from an address of ours, which is allowed protected only (forward_tls_only)."},
+    {"forward-tls-only", is_forward_bound, decide_forward,
+     "It goes on from an address of ours, which is allowed over proved TLS only "
+     "(forward_tls_only)."},
+    {"forward-secure", is_forward_secure, decide_forward,
+     "Mail from outside that goes on from an address of ours: its sender, or we, demand TLS."},
+    {"forward", is_forward, decide_regular,
+     "Mail from outside that goes on from an address of ours: ordinary mail."},
     {"forced", is_forced, decide_by_order,
      "Mode forced: over proved TLS or protected in another way, whatever was asked."},
     {"held-by-policy", is_unmet, decide_notice,

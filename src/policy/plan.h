@@ -17,6 +17,7 @@ enum plan_mail {
     PLAN_REPLY,     /* reader's reply, receipt, or DSN about a protected message: protected */
     PLAN_PLAIN,     /* neutral by making: notices, codes, DSNs about ordinary mail */
     PLAN_INBOUND,   /* from a stranger to an own domain, on to its next hop */
+    PLAN_FORWARD,   /* from a stranger to an address of ours, on to somebody else's */
 };
 
 /* What the sender asked for in this message. */
@@ -27,6 +28,9 @@ struct plan_facts {
     enum plan_wish wish;
     bool both_wishes; /* both triggers present: encryption wins, and the reason says so */
     bool requiretls;  /* REQUIRETLS at submission: must protect [RFC 8689] */
+    const char
+        *refusal_cstr; /* why it cannot go anywhere at all, in a sentence; NULL = it can */
+    bool forward_must_prove; /* it came by an address whose mail goes on over proved TLS only */
     bool
         tls_required_no; /* TLS-Required: No: ordinary mail puts delivery before TLS [RFC 8689 §3] */
     bool encrypt_by_default; /* opt-out account */

@@ -219,6 +219,53 @@ static struct plan_facts excepted_secure(struct plan_facts facts)
     return facts;
 }
 
+static struct plan_facts forward(struct plan_facts facts)
+{
+    facts.mail = PLAN_FORWARD;
+    return facts;
+}
+static struct plan_facts forward_proved(struct plan_facts facts)
+{
+    return proved(forward(facts));
+}
+static struct plan_facts forward_requiretls(struct plan_facts facts)
+{
+    facts.requiretls = true;
+    return forward(facts);
+}
+static struct plan_facts forward_forced(struct plan_facts facts)
+{
+    facts.mode = MODE_FORCED;
+    return forward(facts);
+}
+static struct plan_facts forward_bound(struct plan_facts facts)
+{
+    facts.forward_must_prove = true;
+    return forward(facts);
+}
+static struct plan_facts forward_bound_lost(struct plan_facts facts)
+{
+    facts = lacking(forward_bound(facts));
+    facts.is_replan = true;
+    facts.proof_needed = PROOF_ENCRYPTED;
+    return facts;
+}
+static struct plan_facts own_forward_bound(struct plan_facts facts)
+{
+    facts.forward_must_prove = true;
+    return opted_out(facts);
+}
+static struct plan_facts own_forward_escalated(struct plan_facts facts)
+{
+    facts.forward_must_prove = true;
+    return escalated(facts);
+}
+static struct plan_facts no_way(struct plan_facts facts)
+{
+    facts.refusal_cstr = "Mail to this address goes in a circle.";
+    return forward(facts);
+}
+
 /* Readable by an auditor: what is the case, which row decides, what happens, what must be proved. */
 static const struct row {
     const char *case_cstr;
@@ -272,6 +319,22 @@ static const struct row {
     {"portal only", portal_first, "protect", METHOD_PORTAL, PROOF_NONE, true, true},
     {"notice", notice, "neutral-mail", METHOD_REGULAR, PROOF_NONE, false, true},
     {"inbound to own domain", inbound, "own-next-hop", METHOD_TLS, PROOF_VERIFIED, true, false},
+    {"forward", forward, "forward", METHOD_REGULAR, PROOF_NONE, false, true},
+    {"forward, domain does TLS", forward_proved, "forward", METHOD_REGULAR, PROOF_ENCRYPTED,
+     false, false},
+    {"forward, REQUIRETLS", forward_requiretls, "forward-secure", METHOD_TLS, PROOF_VERIFIED,
+     true, false},
+    {"forward to a forced domain", forward_forced, "forward-secure", METHOD_TLS, PROOF_VERIFIED,
+     true, false},
+    {"forward, TLS only", forward_bound, "forward-tls-only", METHOD_TLS, PROOF_VERIFIED, true,
+     false},
+    {"forward, TLS only, lost", forward_bound_lost, "forward-tls-only", METHOD_TLS,
+     PROOF_VERIFIED, true, false},
+    {"own mail that goes on, TLS only", own_forward_bound, "forward-tls-only", METHOD_TLS,
+     PROOF_VERIFIED, true, false},
+    {"the same, +encrypt+", own_forward_escalated, "forward-protected", METHOD_PORTAL,
+     PROOF_NONE, true, true},
+    {"in a circle", no_way, "no-way", METHOD_FAIL, PROOF_NONE, false, false},
     {"forced", forced, "forced", METHOD_TLS, PROOF_VERIFIED, true, false},
     {"forced, opted out", forced_opted_out, "forced", METHOD_TLS, PROOF_VERIFIED, true, false},
     {"forced, opt-in account", forced_opt_in, "forced", METHOD_TLS, PROOF_VERIFIED, true,
@@ -319,11 +382,13 @@ static void test_secure_never_means_cleartext(void **state)
     unsigned seen = 0;
 
     (void)state;
-    for (unsigned bits = 0; bits < 1U << 19; bits++) {
+    for (unsigned bits = 0; bits < 1U << 21; bits++) {
         struct plan_facts facts = clinic;
         struct verdict verdict;
 
-        facts.mail = (enum plan_mail)(bits & 3);
+        facts.mail =
+            bits >> 19 & 1 && (bits & 3) == 3 ? PLAN_FORWARD : (enum plan_mail)(bits & 3);
+        facts.forward_must_prove = (bits >> 20 & 1) != 0;
         facts.wish = (enum plan_wish)(bits >> 2 & 3) % 3;
         facts.both_wishes = (bits >> 4 & 1) != 0;
         facts.requiretls = (bits >> 5 & 1) != 0;
@@ -350,6 +415,13 @@ static void test_secure_never_means_cleartext(void **state)
         if (facts.mode == MODE_FORCED && facts.mail != PLAN_PLAIN)
             assert_true(verdict.is_secure);
         assert_false(verdict.is_secure && verdict.method == METHOD_REGULAR);
+        /* What must prove its TLS to go on never goes without, whatever else is the case. */
+        if (facts.forward_must_prove && facts.mail != PLAN_PLAIN &&
+            facts.mail != PLAN_INBOUND) {
+            assert_true(verdict.method != METHOD_REGULAR && verdict.method != METHOD_DROP);
+            assert_true(verdict.method != METHOD_TLS ||
+                        verdict.requirement.least >= PROOF_VERIFIED);
+        }
         /* TLS-Required: No weakens nothing that is secure, and REQUIRETLS wins over it. */
         if (verdict.requirement.tls_not_required)
             assert_true(verdict.method == METHOD_REGULAR &&

@@ -17,7 +17,7 @@ command_fn command_serve, command_check, command_show_settings, command_password
     command_verify, command_backup, command_restore, command_version;
 /* Those that ask the running server. */
 command_fn command_trace, command_queue, command_retract, command_explain, command_status,
-    command_domains, command_sts, command_tls, command_routes, command_top;
+    command_domains, command_forward, command_sts, command_tls, command_routes, command_top;
 
 /* Print a usage error with the way to help; returns EXIT_USAGE. */
 int usage_error(const char *command_cstr, const char *format_cstr, ...)

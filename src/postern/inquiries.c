@@ -348,3 +348,44 @@ int command_routes(int argc, char **argv)
         "Shows which outbound routes work, and what went by them.\n\n" COMMON_HELP,
         "routes", render_routes, false);
 }
+
+int command_forward(int argc, char **argv)
+{
+    static const char *const verbs[] = {"list", "add", "remove", "enable", "disable"};
+    struct arguments arguments;
+    const char *verb_cstr = "list";
+    bool is_verb = false, is_list;
+    json_t *request;
+    int code;
+
+    if (!take_arguments(
+            argc, argv,
+            "usage: postern forward [list] [FROM]\n"
+            "       postern forward add FROM TO\n"
+            "       postern forward remove|enable|disable FROM [TO]\n\n"
+            "Mail to FROM, an address of an own domain (or @DOMAIN: whatever else is written "
+            "to "
+            "there),\n"
+            "goes on to TO. The list says of each whether it is used, and why not: disabled, "
+            "barred (TLS\n"
+            "was never proved there) or held (TLS is lost, mail waits), see "
+            "forward_tls_only.\n\n" COMMON_HELP,
+            &arguments, &code))
+        return code;
+    if (arguments.rest_count > 0)
+        verb_cstr = arguments.rest[0];
+    for (size_t i = 0; i < COUNT_OF(verbs); i++)
+        is_verb = is_verb || strcmp(verb_cstr, verbs[i]) == 0;
+    is_list = strcmp(verb_cstr, "list") == 0;
+    if (!is_verb || arguments.rest_count > 3 || (!is_list && arguments.rest_count < 2) ||
+        (strcmp(verb_cstr, "add") == 0 && arguments.rest_count < 3))
+        return wrong_usage(&arguments, "forward",
+                           "list, add, remove, enable or disable, and FROM and TO");
+    request = json_pack("{ss,ss}", "do", "forward", "what", verb_cstr);
+    if (arguments.rest_count > 1)
+        (void)json_object_set_new(request, "from", json_string(arguments.rest[1]));
+    if (arguments.rest_count > 2)
+        (void)json_object_set_new(request, "to", json_string(arguments.rest[2]));
+    return ask_and_print(&arguments, request, is_list ? render_forwards : render_forward_change,
+                         !is_list, NULL);
+}

@@ -21,6 +21,7 @@ static const struct command {
     {"retract", command_retract, "take a message back, as far as that is possible"},
     {"explain", command_explain, "say how a message would travel, and why"},
     {"tls", command_tls, "test other domains' TLS, and show what is known of it"},
+    {"forward", command_forward, "show or change what mail to our addresses goes on to"},
     {"sts", command_sts, "show the MTA-STS policies of other domains that are kept"},
     {"domains", command_domains, "show what is known of other domains' TLS"},
     {"routes", command_routes, "show which outbound routes work"},

@@ -283,6 +283,16 @@ static void print_events(const json_t *events, FILE *to)
     json_array_foreach(events, index, event) print_event(event, to);
 }
 
+/* By which of our addresses it came. */
+static void print_via(const json_t *via, FILE *to)
+{
+    const json_t *address;
+    size_t index;
+
+    json_array_foreach(via, index, address) print_fact(
+        index == 0 ? "written to" : "and from there to", json_string_value(address), to);
+}
+
 static void print_recipient(const json_t *recipient, FILE *to)
 {
     char when_cstr[CELL_SIZE];
@@ -305,6 +315,7 @@ static void print_recipient(const json_t *recipient, FILE *to)
         (void)fprintf(to, ", expires %s", when_cstr);
     }
     (void)fputc('\n', to);
+    print_via(json_object_get(recipient, "via"), to);
     print_fact("why", text_of(recipient, "reasons"), to);
     print_events(json_object_get(recipient, "events"), to);
 }
@@ -509,4 +520,32 @@ void render_sts(const json_t *policies, FILE *to)
                             ? *text_cstr
                             : '?',
                         to);
+}
+void render_forwards(const json_t *forwards, FILE *to)
+{
+    static const struct render_column columns[] = {
+        {"from", "from", CELL_TEXT},      {"to", "to", CELL_TEXT},
+        {"state", "state", CELL_TEXT},    {"tls", "TLS there", CELL_TEXT},
+        {"origin", "made by", CELL_TEXT}, {"why", "why", CELL_TEXT},
+    };
+
+    if (json_array_size(forwards) == 0)
+        (void)fputs("Nothing is forwarded.\n", to);
+    else
+        render_table(forwards, columns, COUNT_OF(columns), to);
+}
+
+void render_forward_change(const json_t *answers, FILE *to)
+{
+    const json_t *answer = json_array_get(answers, 0);
+    json_int_t changed = json_integer_value(json_object_get(answer, "changed"));
+    const char *state_cstr = json_string_value(json_object_get(answer, "state"));
+    const char *why_cstr = json_string_value(json_object_get(answer, "why"));
+
+    (void)fprintf(to, "%" JSON_INTEGER_FORMAT " forward%s", changed, changed == 1 ? "" : "s");
+    if (state_cstr != NULL)
+        (void)fprintf(to, ", %s", state_cstr);
+    if (why_cstr != NULL && why_cstr[0] != 0)
+        (void)fprintf(to, ": %s", why_cstr);
+    (void)fputs(".\n", to);
 }

@@ -21,6 +21,8 @@ void render_tls_report(const json_t *report, FILE *to);
 void render_sts(const json_t *policies, FILE *to);
 void render_routes(const json_t *routes, FILE *to);
 void render_tls_reports(const json_t *answers, FILE *to);
+void render_forwards(const json_t *forwards, FILE *to);
+void render_forward_change(const json_t *answers, FILE *to);
 void render_status(const json_t *status, FILE *to);
 
 #endif

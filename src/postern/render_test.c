@@ -122,6 +122,9 @@ static void test_others(void **state)
         "mx2.x.test: row 5, tlsa-unknown: skipped, the TLSA "
         "look-up failed\n"};
     static const char *const domains[] = {"good.test  proved  verified", "3d ago"};
+    static const char *const forwards[] = {
+        "sales@x.test  b@y.test  held   lacking    settings  forward_tls_only: its domain"};
+    static const char *const changed[] = {"1 forward, barred: never proved.\n"};
     static const char *const status[] = {
         "Postern 0.1.0, up 2h 0m: NOT READY, no smtpd runs\n",
         "recipients not finished  9\n",
@@ -152,6 +155,15 @@ static void test_others(void **state)
                        (long long)time(NULL) - 3 * 86400 - 5);
         expect(render_domains, json_cstr, domains, COUNT_OF(domains));
     }
+    expect(
+        render_forwards,
+        "[{\"from\":\"sales@x.test\",\"to\":\"b@y.test\",\"state\":\"held\",\"tls\":"
+        "\"lacking\","
+        "\"origin\":\"settings\",\"why\":\"forward_tls_only: its domain has lost its TLS\"}]",
+        forwards, COUNT_OF(forwards));
+    expect(render_forward_change,
+           "[{\"changed\":1,\"state\":\"barred\",\"why\":\"never proved\"}]", changed,
+           COUNT_OF(changed));
     expect(
         render_status,
         "[{\"version\":\"0.1.0\",\"started_ms\":0,\"now_ms\":7200000,\"queue\":7,\"held\":2,"

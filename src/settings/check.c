@@ -310,8 +310,8 @@ static void check_top(struct checking *c)
 void settings_check(struct settings *settings, struct cfg_t *tree,
                     struct settings_mistake *mistake)
 {
-    static const char *const kinds[] = {"listener", "account",  "domain",    "user",
-                                        "route",    "lockdown", "exception", "outbound"};
+    static const char *const kinds[] = {"listener", "account",  "domain",    "user",    "route",
+                                        "alias",    "lockdown", "exception", "outbound"};
     struct checking c = {settings, tree, mistake};
 
     for (size_t i = 0; i < COUNT_OF(kinds); i++)

@@ -84,6 +84,14 @@ struct settings_domain {
     /* Inbound mail for this domain goes to this host over proved TLS ("" = only bounces are taken). */
     const char *next_hop_cstr; /* host or host:port */
     struct settings_own_sts sts;
+    bool forward_tls_only; /* for its addresses, beside the switch for all */
+};
+
+/* Mail to an address of ours goes on to others; "@domain": whatever else of the domain is written to. */
+struct settings_alias {
+    const char *address_cstr;
+    const char *const *to;
+    size_t to_count;
 };
 
 enum reader_proof {
@@ -329,6 +337,7 @@ struct settings {
     int64_t watchdog_ms; /* roles silent for longer are ended and started anew; default 1 min */
     unsigned smtpd_processes, courier_processes, scribe_processes,
         portal_processes;  /* default: cores, but scribe/portal 1 per 2 */
+    bool forward_tls_only; /* nothing goes on to domains without proved TLS (default false) */
     bool hold_all;         /* accept and keep, deliver nothing (default false) */
     int64_t story_keep_ms; /* rows of finished messages, default 90 days */
     struct settings_limits limits;
@@ -349,6 +358,8 @@ struct settings {
     size_t user_count;
     struct settings_route *routes;
     size_t route_count;
+    struct settings_alias *aliases;
+    size_t alias_count;
     struct settings_exception *exceptions;
     size_t exception_count;
     struct settings_lockdown *lockdowns;

@@ -165,6 +165,8 @@ static void test_files(void **state)
     settings_unref(&s);
 }
 
+#define OWN_DOMAIN ACCOUNT "domain \"x.test\" { account = clinic }\n"
+
 /* Every mistake: what is written after BASE (which has three lines), and what must be answered. */
 static const struct refusal {
     const char *text_cstr, *answer_cstr;
@@ -277,6 +279,22 @@ static const struct refusal {
     {"portal {\n url = \"https://p.test\" }", ":4: portal: 'address' is missing"},
     {"portal { certificate = a }", "portal: 'url' is missing"},
     {"portal { attempts = 0 }", "out of range"},
+    {"alias \"sales\" { to = {\"a@y.test\"} }", ":4: alias \"sales\" is no address"},
+    {"alias \"a@x.test\" { to = {\"a@y.test\"} }",
+     "at no domain of ours; write: domain \"x.test\""},
+    {OWN_DOMAIN "alias \"a@x.test\" { }", ":6: alias \"a@x.test\" leads nowhere"},
+    {OWN_DOMAIN "alias \"a@x.test\" {\n to = {\"b\"} }",
+     ":7: to holds \"b\", which is not an address"},
+    {OWN_DOMAIN "alias \"a@x.test\" { to = {\"@y.test\"} }", "which is not an address"},
+    {OWN_DOMAIN "alias \"a@x.test\" { to = {\"b@x.test\"} }\n"
+                "alias \"b@x.test\" { to = {\"c@y.test\", \"A@X.test\"} }",
+     "alias \"a@x.test\" leads in a circle"},
+    {OWN_DOMAIN "alias \"a@x.test\" { to = {\"b@y.test\"} }\n"
+                "alias \"A@x.test\" { to = {\"b@y.test\"} }",
+     ":7: alias \"A@x.test\" is there already"},
+    {ACCOUNT "domain \"x.test\" { account = clinic next_hop = h }\nalias \"@x.test\" { to = "
+             "{\"b@y.test\"} }",
+     "would catch what next_hop"},
     {"forced_domains = {\"x.test\", \"*\"}",
      "forced_domains holds \"*\", which is not a domain"},
     {"exception \"x.test\" { }", "'until' is missing"},

@@ -51,6 +51,7 @@ static const struct settings_row own_sts_rows[] = {
 static const struct settings_row domain_rows[] = {
     {"account",  VALUE_TEXT,      AT(account_cstr),  0, NULL, 0, 0, NULL},
     {"next_hop", VALUE_HOST_PORT, AT(next_hop_cstr), 0, "",   0, 0, NULL},
+    {"forward_tls_only", VALUE_FLAG, AT(forward_tls_only), 0, "no", 0, 0, NULL},
 };
 static const struct settings_section domain_inner[] = {
     {"dkim", true, AT(dkim_keys), AT(dkim_key_count), sizeof(struct settings_dkim_key),
@@ -124,6 +125,12 @@ static const struct settings_row user_rows[] = {
 static const struct settings_row route_rows[] = {
     {"host", VALUE_TEXT, AT(host_cstr), 0, NULL, 0, 0, NULL},
     {"port", VALUE_PORT, AT(port),      0, "25", 0, 0, NULL},
+};
+#undef STRUCT
+
+#define STRUCT settings_alias
+static const struct settings_row alias_rows[] = {
+    {"to", VALUE_TEXTS, AT(to), AT(to_count), "", 0, 0, NULL},
 };
 #undef STRUCT
 
@@ -271,6 +278,7 @@ static const struct settings_row root_rows[] = {
     {"courier_processes", VALUE_COUNT,    AT(courier_processes), 0, "0",       0, 14,  NULL},
     {"scribe_processes",  VALUE_COUNT,    AT(scribe_processes),  0, "0",       0, 16,  NULL},
     {"portal_processes",  VALUE_COUNT,    AT(portal_processes),  0, "0",       0, 8,   NULL},
+    {"forward_tls_only",  VALUE_FLAG,     AT(forward_tls_only),  0, "no",      0, 0,   NULL},
     {"hold_all",          VALUE_FLAG,     AT(hold_all),          0, "no",      0, 0,   NULL},
     {"default_outbound",  VALUE_TEXTS,    AT(default_outbound), AT(default_outbound_count), "", 0, 0, NULL},
     {"story_keep",        VALUE_DURATION, AT(story_keep_ms),     0, "90d",     MINUTE_MS, 36500 * DAY_MS, NULL},
@@ -286,6 +294,8 @@ static const struct settings_section root_inner[] = {
      offsetof(struct settings_user, name_cstr), VALUE_TEXT, ROWS(user_rows), NULL, 0},
     {"route", true, AT(routes), AT(route_count), sizeof(struct settings_route),
      offsetof(struct settings_route, domain_cstr), VALUE_TEXT, ROWS(route_rows), NULL, 0},
+    {"alias", true, AT(aliases), AT(alias_count), sizeof(struct settings_alias),
+     offsetof(struct settings_alias, address_cstr), VALUE_TEXT, ROWS(alias_rows), NULL, 0},
     {"exception", true, AT(exceptions), AT(exception_count), sizeof(struct settings_exception),
      offsetof(struct settings_exception, domain_cstr), VALUE_DOMAIN, ROWS(exception_rows), NULL, 0},
     {"lockdown", true, AT(lockdowns), AT(lockdown_count), sizeof(struct settings_lockdown),

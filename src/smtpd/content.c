@@ -73,6 +73,11 @@ static bool author_is_allowed(struct session *session, struct err *err)
     return FAIL_SMTP(err, ERR_REFUSED, 550, "5.7.1", "you may not send as the address in From");
 }
 
+static bool is_own_domain(const void *context, struct slice domain)
+{
+    return settings_domain_find(context, domain) != NULL;
+}
+
 /* The header is whole: rewrite it and start storing. What is no header goes on as body. */
 static void header_take(struct session *session, struct slice header)
 {
@@ -84,6 +89,8 @@ static void header_take(struct session *session, struct slice header)
         .message = session->transaction->message,
         .hostname_cstr = session->settings->hostname_cstr,
         .now_ms = now_ms,
+        .is_own_domain = is_own_domain,
+        .context = session->settings,
     };
     struct err err = {0};
     size_t body_at = 0;
@@ -261,6 +268,7 @@ static bool send_accept(struct session *session, const struct content_ref *place
         .receipt = facts->wishes.receipt,
         .ask = session->ask,
         .content = *place,
+        .delivered_to = buffer_view(&facts->delivered_to),
         .recipients = buffer_view(&transaction->recipients),
     };
 

@@ -36,6 +36,7 @@ void transaction_end(struct session *session)
     buffer_deinit(&transaction->from);
     buffer_deinit(&transaction->recipients);
     map_deinit(&transaction->seen);
+    free(transaction->asked);
     free(transaction);
     session->transaction = NULL;
 }
@@ -149,13 +150,17 @@ void on_mail(struct session *session, struct slice args)
 
 /* A stranger's recipient decides what kind of message this is; all others must be of that kind.
  */
-static bool stranger_may(struct session *session, struct smtp_path *path, struct err *err)
+static bool stranger_may(struct session *session, struct smtp_path *path, bool *must_ask_out,
+                         struct err *err)
 {
     struct transaction *transaction = session->transaction;
     const struct settings_domain *domain;
     enum message_kind kind = KIND_INBOUND;
 
     switch (stranger_rcpt_judge(session->settings, path, &domain)) {
+    case STRANGER_RCPT_ASK:
+        *must_ask_out = true;
+        break;
     case STRANGER_RCPT_INBOUND:
         break;
     case STRANGER_RCPT_BOUNCE:
@@ -185,7 +190,8 @@ static bool stranger_may(struct session *session, struct smtp_path *path, struct
 }
 
 static bool recipient_parse(struct session *session, struct slice args, struct smtp_path *path,
-                            struct smtp_rcpt_params *params, struct err *err)
+                            struct smtp_rcpt_params *params, bool *must_ask_out,
+                            struct err *err)
 {
     if (!smtp_keyword_take(&args, S("TO:")))
         return FAIL_SMTP(err, ERR_PEER, 501, "5.5.4", "RCPT TO:<address>");
@@ -197,7 +203,7 @@ static bool recipient_parse(struct session *session, struct slice args, struct s
     if (!to_a_labels(path, err))
         return false;
     if (session->account == NULL)
-        return stranger_may(session, path, err);
+        return stranger_may(session, path, must_ask_out, err);
     if (!path->has_domain)
         return FAIL_SMTP(err, ERR_PERM, 550, "5.1.3", "an address has a domain");
     if (path->is_literal)
@@ -260,25 +266,82 @@ static bool recipient_add(struct session *session, const struct smtp_path *path,
     return true;
 }
 
+static void rcpt_refuse(struct session *session, const struct err *err)
+{
+    session_reply_err(session, err);
+    /* A mailing with some bad addresses is no attack; guessing addresses from outside is. */
+    if (session->account != NULL && session->errors > 0 && err->smtp_code >= 500)
+        session->errors--;
+}
+
+static void rcpt_add(struct session *session, const struct smtp_path *path,
+                     const struct smtp_rcpt_params *params)
+{
+    struct err err = {0};
+
+    if (!recipient_add(session, path, params, &err)) {
+        rcpt_refuse(session, &err);
+        return;
+    }
+    session->state = AT_RCPT;
+    session_reply(session, 250, "2.1.5", "Recipient fine");
+}
+
+/* Whether mail goes on from this address is known to the keeper alone: wait for its word. */
+static void rcpt_ask(struct session *session, const struct smtp_path *path,
+                     const struct smtp_rcpt_params *params)
+{
+    struct transaction *transaction = session->transaction;
+    struct buffer *address = &session->server->items;
+    struct ipc_rcpt_check check;
+
+    buffer_clear(address);
+    if (transaction->asked == NULL)
+        transaction->asked = calloc(1, sizeof *transaction->asked);
+    must(transaction->asked != NULL);
+    transaction->asked->path = *path;
+    transaction->asked->params = *params;
+    if (smtp_path_write(path, address)) {
+        check = (struct ipc_rcpt_check){session_ask(session), buffer_view(address)};
+        if (ipc_send(session->server->keeper, IPC_RCPT_CHECK, &check))
+            return;
+        session_unask(session);
+    }
+    session_reply(session, 451, "4.3.2", "Too busy; try again later");
+}
+
+void rcpt_result(struct session *session, const struct ipc_rcpt_result *result)
+{
+    const struct asked_recipient *asked = session->transaction->asked;
+    char enhanced_cstr[12], text_cstr[200];
+
+    session->mode = MODE_COMMAND;
+    if (result->code == 250)
+        rcpt_add(session, &asked->path, &asked->params);
+    else if (result->code < 400 || result->code > 599 ||
+             !slice_to_cstr(result->enhanced, enhanced_cstr, sizeof enhanced_cstr) ||
+             !slice_to_cstr(slice_head(result->text, sizeof text_cstr - 1), text_cstr,
+                            sizeof text_cstr))
+        session_reply(session, 451, "4.3.0", "Cannot say now");
+    else
+        session_reply(session, (unsigned)result->code, enhanced_cstr, "%s", text_cstr);
+}
+
 void on_rcpt(struct session *session, struct slice args)
 {
     struct smtp_path path = {0};
     struct smtp_rcpt_params params = {0};
     struct err err = {0};
+    bool must_ask = false;
 
     if (session->transaction->count >= session->settings->limits.recipients) {
         session_reply(session, 452, "4.5.3", "Too many recipients in one message");
         return;
     }
-    if (!recipient_parse(session, args, &path, &params, &err) ||
-        !recipient_add(session, &path, &params, &err)) {
-        session_reply_err(session, &err);
-        /* A mailing with some bad addresses is no attack; guessing addresses from outside is.
-         */
-        if (session->account != NULL && session->errors > 0 && err.smtp_code >= 500)
-            session->errors--;
-        return;
-    }
-    session->state = AT_RCPT;
-    session_reply(session, 250, "2.1.5", "Recipient fine");
+    if (!recipient_parse(session, args, &path, &params, &must_ask, &err))
+        rcpt_refuse(session, &err);
+    else if (must_ask)
+        rcpt_ask(session, &path, &params);
+    else
+        rcpt_add(session, &path, &params);
 }

@@ -30,12 +30,14 @@ void header_facts_init(struct header_facts *facts)
     facts->from.local_len = facts->from.domain_len = 0;
     facts->from.has_domain = false;
     buffer_init(&facts->message_id, HEADER_ID_MAX);
+    buffer_init(&facts->delivered_to, HEADER_DELIVERED_MAX);
     header_wishes_init(&facts->wishes);
 }
 
 void header_facts_deinit(struct header_facts *facts)
 {
     buffer_deinit(&facts->message_id);
+    buffer_deinit(&facts->delivered_to);
     header_wishes_deinit(&facts->wishes);
 }
 
@@ -124,6 +126,22 @@ static enum fate on_from(struct pass *pass, const struct mime_field *field)
     return FATE_KEEP;
 }
 
+/* Others' are of no use to us, and could be any number. */
+static enum fate on_delivered_to(struct pass *pass, const struct mime_field *field)
+{
+    struct buffer *list = &pass->facts->delivered_to;
+    struct slice value = slice_trim(field->value);
+    size_t before = buffer_len(list);
+    struct smtp_path path;
+
+    if (pass->rules->is_own_domain == NULL || !smtp_address_parse(value, &path, NULL) ||
+        !pass->rules->is_own_domain(pass->rules->context, smtp_path_domain(&path)))
+        return FATE_KEEP;
+    if (!smtp_path_write(&path, list) || !buffer_append_byte(list, '\n'))
+        buffer_truncate(list, before);
+    return FATE_KEEP;
+}
+
 static enum fate on_tls_required(struct pass *pass, const struct mime_field *field)
 {
     pass->facts->tls_required++;
@@ -182,6 +200,7 @@ static const struct {
     {SLICE_INIT("Resent-Bcc"), on_hidden},
     {SLICE_INIT("Return-Path"), on_hidden},
     {SLICE_INIT("TLS-Required"), on_tls_required},
+    {SLICE_INIT("Delivered-To"), on_delivered_to},
 };
 
 static field_fn *row_find(struct slice name)

@@ -15,7 +15,8 @@
 enum {
     HEADER_HOPS_MAX = 50, /* that many Received fields are a loop */
     HEADER_FIELDS_MAX = 2000,
-    HEADER_ID_MAX = 250, /* bytes of a Message-ID; a longer one is not recorded */
+    HEADER_DELIVERED_MAX = 8192, /* bytes of the addresses that are kept of Delivered-To */
+    HEADER_ID_MAX = 250,         /* bytes of a Message-ID; a longer one is not recorded */
 };
 
 enum header_source {
@@ -29,6 +30,9 @@ struct header_rules {
     const char *hostname_cstr;
     int64_t now_ms; /* unix milliseconds */
     struct header_triggers triggers;
+    /* Of which domains Delivered-To counts [RFC 9228]; NULL: of none. */
+    bool (*is_own_domain)(const void *context, struct slice domain);
+    const void *context;
 };
 
 /* Owned by whoever embeds it: header_facts_init .. header_facts_deinit. */
@@ -36,7 +40,9 @@ struct header_facts {
     unsigned hops;                          /* Received fields that were there */
     struct buffer message_id;               /* without <>; empty when there is none to record */
     unsigned tls_required, tls_required_no; /* TLS-Required fields; those that say No */
-    struct smtp_path from;                  /* the one author of a submitted message */
+    struct buffer
+        delivered_to; /* where it was delivered before: addresses at own domains, a line each */
+    struct smtp_path from; /* the one author of a submitted message */
     struct header_wishes wishes;
 };
 

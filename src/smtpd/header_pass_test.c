@@ -8,13 +8,21 @@
 /* 2026-11-22 06:52:39 UTC */
 #define NOW_MS INT64_C(1795330359000)
 
+static bool is_clinic(const void *context, struct slice domain)
+{
+    (void)context;
+    return slice_equal_nocase(domain, S("clinic.test"));
+}
+
 static struct header_rules rules_of(enum header_source source)
 {
-    return (struct header_rules){source,
-                                 1,
-                                 "mail.clinic.test",
-                                 NOW_MS,
-                                 {SLICE_INIT("+encrypt+"), SLICE_INIT("+noencrypt+")}};
+    return (struct header_rules){
+        .source = source,
+        .message = 1,
+        .hostname_cstr = "mail.clinic.test",
+        .now_ms = NOW_MS,
+        .triggers = {SLICE_INIT("+encrypt+"), SLICE_INIT("+noencrypt+")},
+        .is_own_domain = is_clinic};
 }
 
 struct run {
@@ -209,6 +217,34 @@ static void test_facts(void **state)
     run_end(&run);
 }
 
+static void test_where_it_was_delivered_before(void **state)
+{
+    struct run run;
+    struct buffer flood;
+
+    (void)state;
+    run_pass(&run, HEADER_STRANGER,
+             S("Delivered-To: Sales@Clinic.test\r\nDelivered-To: x@far.test\r\n"
+               "delivered-to:\r\n <b@clinic.test>\r\nDelivered-To: b@clinic.test\r\n"
+               "Delivered-To: \r\nDelivered-To: a b@clinic.test\r\n\r\n"));
+    assert_true(run.worked);
+    if (!slice_equal(buffer_view(&run.facts.delivered_to),
+                     S("Sales@clinic.test\nb@clinic.test\n")))
+        fail_msg("%.*s", SLICE_ARGS(buffer_view(&run.facts.delivered_to)));
+    run_end(&run);
+    /* However many there are: what is kept ends with a whole one. */
+    buffer_init(&flood, 1 << 20);
+    for (int i = 0; i < 1000; i++)
+        assert_true(buffer_append_format(&flood, "Delivered-To: a%d@clinic.test\r\n", i));
+    assert_true(buffer_append(&flood, S("\r\n")));
+    run_pass(&run, HEADER_STRANGER, buffer_view(&flood));
+    assert_true(run.worked && buffer_len(&run.facts.delivered_to) > HEADER_DELIVERED_MAX - 30);
+    assert_true(
+        slice_ends_with_nocase(buffer_view(&run.facts.delivered_to), S("@clinic.test\n")));
+    run_end(&run);
+    buffer_deinit(&flood);
+}
+
 static void test_tls_required_no_stands_alone(void **state)
 {
     static const struct {
@@ -309,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_loops_and_floods_are_refused),
         cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_where_it_was_delivered_before),
         cmocka_unit_test(test_tls_required_no_stands_alone),
         cmocka_unit_test(test_the_opt_out_trigger_is_not_the_other_one),
         cmocka_unit_test(test_long_subjects_stay_in_short_lines),

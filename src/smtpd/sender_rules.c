@@ -63,6 +63,5 @@ enum stranger_rcpt stranger_rcpt_judge(const struct settings *settings,
     if (settings->tls_reports.receive_cstr[0] != '\0' &&
         address_equal(path, slice_from_cstr(settings->tls_reports.receive_cstr)))
         return STRANGER_RCPT_REPORT;
-    return (*domain_out)->next_hop_cstr[0] == '\0' ? STRANGER_RCPT_UNKNOWN
-                                                   : STRANGER_RCPT_INBOUND;
+    return (*domain_out)->next_hop_cstr[0] == '\0' ? STRANGER_RCPT_ASK : STRANGER_RCPT_INBOUND;
 }

@@ -21,7 +21,8 @@ enum stranger_rcpt {
     STRANGER_RCPT_INBOUND, /* own domain with a next hop */
     STRANGER_RCPT_BOUNCE,  /* bounce+...@own domain: eaten by the keeper */
     STRANGER_RCPT_REPORT,  /* where reports about TLS are read: tls_reports.receive */
-    STRANGER_RCPT_UNKNOWN, /* own domain, but nobody there: 550 5.1.1 */
+    STRANGER_RCPT_ASK, /* own domain without one: the keeper knows whether mail goes on from there */
+    STRANGER_RCPT_UNKNOWN, /* nobody there: 550 5.1.1 */
     STRANGER_RCPT_RELAY,   /* not ours: 550 5.7.1 */
 };
 /* <postmaster> without a domain counts as the first domain that has a next hop; see

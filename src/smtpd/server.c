@@ -274,6 +274,10 @@ void smtpd_on_message(struct smtpd *smtpd, enum ipc_type type, const union ipc_a
         session = session_of(smtpd, message->accept_result.ask);
         if (session != NULL)
             accept_result(session, &message->accept_result);
+    } else if (type == IPC_RCPT_RESULT) {
+        session = session_of(smtpd, message->rcpt_result.ask);
+        if (session != NULL)
+            rcpt_result(session, &message->rcpt_result);
     }
     if (session != NULL)
         session_resume(session);

@@ -69,6 +69,12 @@ struct content {
     struct bounce_watch bounce; /* KIND_BOUNCE */
 };
 
+/* A recipient that the keeper was asked about. */
+struct asked_recipient {
+    struct smtp_path path;
+    struct smtp_rcpt_params params;
+};
+
 /* From MAIL to the answer at the end of the content. */
 struct transaction {
     enum message_kind kind;
@@ -78,9 +84,10 @@ struct transaction {
     struct buffer recipients; /* items: ipc_recipient */
     struct map seen;          /* hash of an address -> its item's offset + 1 */
     uint32_t count;
-    uint64_t message;  /* id, from the first byte of content on */
-    int64_t began_ms;  /* by loop_now_ms */
-    size_t held_bytes; /* counted against the server's ceiling */
+    struct asked_recipient *asked; /* NULL: none was */
+    uint64_t message;              /* id, from the first byte of content on */
+    int64_t began_ms;              /* by loop_now_ms */
+    size_t held_bytes;             /* counted against the server's ceiling */
     struct content content;
 };
 
@@ -195,6 +202,7 @@ void command_run(struct session *session, struct slice line);
 void on_mail(struct session *session, struct slice args);
 /* As above. */
 void on_rcpt(struct session *session, struct slice args);
+void rcpt_result(struct session *session, const struct ipc_rcpt_result *result);
 /* Forget the transaction, give back what it held. */
 void transaction_end(struct session *session);
 /* Count memory against the server's ceiling; false: too much. */

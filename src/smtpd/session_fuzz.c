@@ -42,6 +42,14 @@ static void on_question(void *context, struct ipc_channel *channel, enum ipc_typ
         taken++;
         must(ipc_send(channel, IPC_ACCEPT_RESULT, &result));
     }
+    if (type == IPC_RCPT_CHECK) {
+        struct ipc_rcpt_result result = {message->rcpt_check.ask, taken % 2 == 0 ? 250 : 550,
+                                         S("5.1.1"), S("nobody")};
+
+        must(message->rcpt_check.address.len > 0);
+        taken++;
+        must(ipc_send(channel, IPC_RCPT_RESULT, &result));
+    }
     if (type == IPC_AUTH_CHECK) {
         struct ipc_auth_result result = {message->auth_check.ask, true, false, S("clinic"),
                                          S("ann@clinic.test")};

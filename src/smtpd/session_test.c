@@ -393,6 +393,12 @@ static void test_envelopes(void **state)
          {"MAIL FROM:<x@far.test>\r\n", "250", "RCPT TO:<ann@sub.clinic.test>\r\n",
           "550 5.1.1"}},
         {"127.0.0.2",
+         {"MAIL FROM:<x@far.test>\r\n", "250", "RCPT TO:<sales@sub.clinic.test>\r\n",
+          "250 2.1.5"}},
+        {"127.0.0.2",
+         {"MAIL FROM:<x@far.test>\r\n", "250", "RCPT TO:<odd@sub.clinic.test>\r\n",
+          "451 4.3.0"}},
+        {"127.0.0.2",
          {"MAIL FROM:<>\r\n", "250", "RCPT TO:<bounce+1-x@sub.clinic.test>\r\n", "250"}},
         {"127.0.0.2",
          {"MAIL FROM:<x@far.test>\r\n", "250", "RCPT TO:<TLSRPT@sub.Clinic.test>\r\n", "250"}},
@@ -432,6 +438,35 @@ static void test_envelopes(void **state)
             client_ask(&client, cases[i].lines_cstr[j], cases[i].lines_cstr[j + 1]);
         client_end(&client);
     }
+}
+
+/* Everything in one push: each answer in its place, though some had to be asked for. */
+static void test_recipients_that_only_the_keeper_knows(void **state)
+{
+    struct client client;
+
+    (void)state;
+    client_connect(&client, &bed, LISTENER_MX, "127.0.0.2");
+    client_expect(&client, "220 ");
+    client_ask(&client, "EHLO x\r\n", "250-");
+    client_send(&client, S("MAIL FROM:<x@far.test>\r\nRCPT TO:<sales@sub.clinic.test> "
+                           "NOTIFY=NEVER\r\nRCPT TO:<nobody@sub.clinic.test>\r\n"
+                           "RCPT TO:<ann@clinic.test>\r\nRCPT TO:<sales@sub.clinic.test>\r\n"
+                           "DATA\r\n"));
+    client_expect(&client, "250 2.1.0");
+    client_expect(&client, "250 2.1.5");
+    client_expect(&client, "550 5.1.1");
+    client_expect(&client, "250 2.1.5");
+    client_expect(&client, "250 2.1.5");
+    client_expect(&client, "354");
+    client_ask(&client,
+               "Delivered-To: sales@sub.clinic.test\r\nDelivered-To: x@far.test\r\n" BED_HEADER
+               "\r\n.\r\n",
+               "250 2.0.0");
+    assert_int_equal(bed.checks, 3);
+    assert_true(slice_equal(buffer_view(&bed.rcpts),
+                            S("sales@sub.clinic.test 1 \nann@clinic.test 0 \n")));
+    client_end(&client);
 }
 
 static void test_bounces_and_mail_do_not_mix(void **state)
@@ -699,6 +734,7 @@ int main(void)
         CASE(test_guessing_ends),
         CASE(test_a_network_that_guesses_is_locked),
         CASE(test_envelopes),
+        CASE(test_recipients_that_only_the_keeper_knows),
         CASE(test_bounces_and_mail_do_not_mix),
         CASE(test_ten_thousand_recipients),
         CASE(test_the_same_recipient_twice_gets_one),

@@ -39,7 +39,7 @@ struct bed {
     bool holds;            /* answers nothing */
     unsigned verdict_code; /* 0 = takes the message */
     /* And what it saw last: */
-    unsigned auths, accepts, parcels;
+    unsigned auths, accepts, parcels, checks;
     struct ipc_accept seen; /* its BYTES are views into the next two */
     struct buffer texts; /* "account|user|from|header_id|question|answer|envid|received_by" */
     struct buffer rcpts; /* "address notify orcpt\n" each */
@@ -128,6 +128,18 @@ static inline void bed_on_keeper(void *context, struct ipc_channel *channel, enu
     (void)channel;
     if (type == IPC_ACCEPT)
         bed_on_accept(bed, &message->accept);
+    if (type == IPC_RCPT_CHECK && !bed->holds) {
+        struct slice address = message->rcpt_check.address;
+        struct ipc_rcpt_result result = {message->rcpt_check.ask, 550, S("5.1.1"),
+                                         S("no such mailbox here")};
+
+        bed->checks++;
+        if (slice_equal(address, S("sales@sub.clinic.test")))
+            result.code = 250;
+        if (slice_equal(address, S("odd@sub.clinic.test")))
+            result.code = 99;
+        must(ipc_send(bed->keeper, IPC_RCPT_RESULT, &result));
+    }
     if (type == IPC_AUTH_CHECK && !bed->holds) {
         const struct ipc_auth_check *check = &message->auth_check;
         struct ipc_auth_result result = {check->ask, false, false, S(""), S("")};

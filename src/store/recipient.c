@@ -79,8 +79,9 @@ void store_recipient_put(struct store *store, struct store_recipient *recipient)
 {
     static const char sql[] =
         "INSERT OR REPLACE INTO recipient(message, number, address, domain, state, method,"
-        " requirement, notify, attempts, owes, flags, unproved_ms, due_ms, held, sealed)"
-        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)";
+        " requirement, notify, attempts, owes, flags, unproved_ms, due_ms, held, sealed, "
+        "written)"
+        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)";
     const struct store_recipient *r = recipient;
 
     store_begin(store);
@@ -88,6 +89,7 @@ void store_recipient_put(struct store *store, struct store_recipient *recipient)
     store__pack(store, r->spelled);
     store__pack(store, r->orcpt);
     store__pack(store, r->reasons);
+    store__pack(store, r->via);
     store__run(
         store, sql,
         VALUES(NUMBER(r->message), NUMBER(r->number), NUMBER(r->address), NUMBER(r->domain),
@@ -95,7 +97,8 @@ void store_recipient_put(struct store *store, struct store_recipient *recipient)
                NUMBER(r->notify), NUMBER(r->attempts), NUMBER(r->owes), NUMBER(r->flags),
                NUMBER(r->unproved_ms),
                value_optional(r->due_ms != RECIPIENT_NOT_DUE, r->due_ms), NUMBER(r->is_held),
-               value_blob(store__pack_seal(store, SEAL_RECIPIENT, r->message, r->number))));
+               value_blob(store__pack_seal(store, SEAL_RECIPIENT, r->message, r->number)),
+               NUMBER(r->written)));
     count_change(store, recipient);
 }
 
@@ -141,7 +144,8 @@ bool store_recipient_get(struct store *store, uint64_t message, uint64_t number,
 {
     static const char sql[] =
         "SELECT address, domain, state, method, requirement, notify, attempts, owes, flags,"
-        " unproved_ms, due_ms, held, sealed FROM recipient WHERE message = ?1 AND number = ?2";
+        " unproved_ms, due_ms, held, sealed, written FROM recipient WHERE message = ?1 AND"
+        " number = ?2";
     sqlite3_stmt *query = store__query(store, sql, VALUES(NUMBER(message), NUMBER(number)));
     struct slice cursor = {NULL, 0};
     bool opened;
@@ -155,6 +159,8 @@ bool store_recipient_get(struct store *store, uint64_t message, uint64_t number,
     recipient_out->spelled = store__unpack_next(&cursor);
     recipient_out->orcpt = store__unpack_next(&cursor);
     recipient_out->reasons = store__unpack_next(&cursor);
+    recipient_out->via = store__unpack_next(&cursor);
+    recipient_out->written = (uint64_t)store__column(query, 13);
     store__end(query);
     return opened;
 }
@@ -229,8 +235,10 @@ size_t store_recipient_held(struct store *store, const struct store_due *after,
 size_t store_recipient_by_address(struct store *store, uint64_t address, uint64_t before,
                                   uint64_t *messages_out, size_t max)
 {
-    static const char sql[] = "SELECT DISTINCT message FROM recipient WHERE address = ?1 AND"
-                              " message < ?2 ORDER BY message DESC LIMIT ?3";
+    static const char sql[] =
+        "SELECT message FROM recipient WHERE address = ?1 AND message < ?2 UNION SELECT message"
+        " FROM recipient WHERE written = ?1 AND written <> 0 AND message < ?2"
+        " ORDER BY message DESC LIMIT ?3";
     sqlite3_stmt *query =
         store__query(store, sql, VALUES(NUMBER(address), NUMBER(before), NUMBER(max)));
     size_t count = 0;

@@ -30,6 +30,8 @@ enum recipient_flag {
         16, /* its domain has lost its TLS, and that was waited for long enough */
     RECIPIENT_UNMET =
         32, /* ordinary mail whose way stayed barred: to the portal; its notice goes past what barred it */
+    RECIPIENT_FORWARDED = 64, /* it came by an address of ours: see via */
+    RECIPIENT_BOUNCED = 128,  /* it went on, was taken there, and came back */
 };
 
 /* The bits above hold a number of the keeper's: whose mail it is, and how urgent, for fair turns. */
@@ -38,7 +40,9 @@ enum { RECIPIENT_FLOW_SHIFT = 8, RECIPIENT_FLOW_BITS = 24 };
 struct store_recipient {
     uint64_t message, number;
     uint64_t address, domain; /* ids */
-    unsigned state;           /* enum recipient_state of the keeper */
+    uint64_t
+        written;    /* id of the address that the sender wrote, if mail to it goes on; else 0 */
+    unsigned state; /* enum recipient_state of the keeper */
     enum method method;
     struct tls_requirement requirement;
     unsigned notify, attempts, owes, flags;
@@ -49,6 +53,8 @@ struct store_recipient {
     struct slice spelled; /* the address as this sender wrote it, when it differs */
     struct slice orcpt;
     struct slice reasons; /* why this method, in words */
+    /* Empty, or by which of our addresses it came here, a line each, the one that the sender wrote first. */
+    struct slice via;
     /* As what the row was counted when it was last read or written: this wing's own; {0} = not at all. */
     struct recipient_counted {
         uint8_t state;
@@ -83,7 +89,7 @@ uint64_t store_recipient_state_count(struct store *store, unsigned state);
 /* Walk the rows put aside, in the order message, number. */
 size_t store_recipient_held(struct store *store, const struct store_due *after,
                             struct store_due *due_out, size_t max);
-/* Messages that went to an address, newest first, ids below `before`. */
+/* Messages that went to an address, or were written to it and went on, newest first, ids below `before`. */
 size_t store_recipient_by_address(struct store *store, uint64_t address, uint64_t before,
                                   uint64_t *messages_out, size_t max);
 

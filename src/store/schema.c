@@ -98,6 +98,12 @@ static const char *const steps[] = {
     " organisation TEXT NOT NULL, policy INTEGER NOT NULL, result TEXT NOT NULL,"
     " mx TEXT NOT NULL, sessions INTEGER NOT NULL,"
     " PRIMARY KEY(day, domain, organisation, policy, result, mx)) STRICT, WITHOUT ROWID;",
+    /* 6: forwards; of a recipient that came by one, which of our addresses was written (0: none) */
+    "CREATE TABLE forward(id INTEGER PRIMARY KEY, source INTEGER NOT NULL, target INTEGER NOT "
+    "NULL,"
+    " flags INTEGER NOT NULL, made_ms INTEGER NOT NULL, UNIQUE(source, target)) STRICT;"
+    "ALTER TABLE recipient ADD COLUMN written INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX recipient_written ON recipient(written) WHERE written <> 0;",
 };
 
 const int64_t store__schema_present = (int64_t)COUNT_OF(steps);
