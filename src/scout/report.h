@@ -5,6 +5,6 @@
 
 #include "scout/scout.h"
 
-extern const struct scout_kind scout_rua;
+extern const struct scout_kind scout_rua, scout_report;
 
 #endif

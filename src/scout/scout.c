@@ -14,10 +14,7 @@
 
 /* The kinds of questions, one room each. */
 static const struct scout_kind *const kinds[] = {
-    &scout_sts,
-    &scout_rua,
-    &scout_probe,
-    NULL,
+    &scout_sts, &scout_rua, &scout_report, &scout_probe, NULL,
 };
 
 struct scout_process {

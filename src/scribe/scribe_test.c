@@ -25,6 +25,7 @@ static const char settings_cstr[] =
     "  notice_subject = \"News from the clinic\" }\n"
     "domain \"clinic.test\" { account = clinic dkim \"s1\" { key = \"/d.pem\" } }\n"
     "domain \"plain.test\" { account = clinic }\n"
+    "tls_reports { from = \"tls@clinic.test\" }\n"
     "portal { url = \"https://portal.clinic.test\" address = \"127.0.0.1:8443\"\n"
     "  certificate = \"/pc.pem\" key = \"/pk.pem\" }\n";
 
@@ -417,6 +418,91 @@ static void test_mails_are_made(void **state)
     buffer_deinit(&mail);
 }
 
+/* Lines of a report: sessions of one policy, well and not. */
+static void report_lines(struct buffer *lines)
+{
+    struct ipc_tls_line line = {
+        .policy = 2, .policy_domain = S("x.test"), .policy_text = S("v\n"), .sessions = 7};
+
+    assert_true(ipc_list_append(lines, IPC_TLS_LINE, &line));
+    line.result = S("certificate-expired");
+    line.mx = S("mx.x.test");
+    line.sessions = 2;
+    assert_true(ipc_list_append(lines, IPC_TLS_LINE, &line));
+}
+
+static union ipc_any report_question(const struct buffer *lines, struct slice to)
+{
+    return (union ipc_any){.make_tls_report = {.ask = 21,
+                                               .message = 2100,
+                                               .domain = S("x.test"),
+                                               .to = to,
+                                               .report_id = S("ab12@clinic.test"),
+                                               .begin_s = 1795305600,
+                                               .end_s = 1795392000,
+                                               .lines = buffer_view(lines)}};
+}
+
+/* What was written is read again, by the way that strangers' reports come. */
+static void test_reports_about_tls(void **state)
+{
+    struct bed *bed = *state;
+    struct buffer lines, mail;
+    union ipc_any question;
+    const union ipc_any *answer;
+
+    buffer_init(&lines, 10000);
+    buffer_init(&mail, 100000);
+    report_lines(&lines);
+    question = report_question(&lines, S("rua@x.test"));
+    ask(bed, IPC_MAKE_TLS_REPORT, &question);
+    answer = answered(bed, IPC_TLS_REPORT_MADE);
+    assert_true(answer->tls_report_made.ok);
+    assert_int_equal(answer->tls_report_made.ask, 21);
+    assert_int_equal(answer->tls_report_made.gzip.len, 0);
+    load(bed, &answer->tls_report_made.content, &mail);
+    assert_true(holds(&mail, S("From: \"TLS reports\" <tls@clinic.test>\r\n")));
+    assert_true(holds(&mail, S("To: <rua@x.test>\r\n")));
+    assert_true(holds(&mail, S("TLS-Report-Submitter: clinic.test\r\n")));
+
+    question = (union ipc_any){.read_tls_report = {.ask = 22}};
+    store(bed, buffer_view(&mail), &question.read_tls_report.content,
+          &question.read_tls_report.data_key);
+    ask(bed, IPC_READ_TLS_REPORT, &question);
+    answer = answered(bed, IPC_TLS_REPORT_READ);
+    assert_true(answer->tls_report_read.ok && answer->tls_report_read.is_report);
+    assert_true(slice_equal(answer->tls_report_read.organisation, S("The Clinic")));
+    assert_true(slice_equal(answer->tls_report_read.contact, S("tls@clinic.test")));
+    assert_true(slice_equal(answer->tls_report_read.report_id, S("ab12@clinic.test")));
+    assert_true(slice_equal(answer->tls_report_read.domain, S("x.test")));
+    assert_int_equal(answer->tls_report_read.signer.len, 0);
+    assert_int_equal(answer->tls_report_read.begin_s, 1795305600);
+
+    question = report_question(&lines, S(""));
+    ask(bed, IPC_MAKE_TLS_REPORT, &question);
+    answer = answered(bed, IPC_TLS_REPORT_MADE);
+    assert_true(answer->tls_report_made.ok && answer->tls_report_made.gzip.len > 100);
+    assert_true(slice_starts_with(answer->tls_report_made.gzip, S("\x1f\x8b")));
+
+    question = report_question(&lines, S("no address"));
+    ask(bed, IPC_MAKE_TLS_REPORT, &question);
+    assert_false(answered(bed, IPC_TLS_REPORT_MADE)->tls_report_made.ok);
+    question = (union ipc_any){.read_tls_report = {.ask = 23}};
+    store(bed, S("Subject: x\r\n\r\nno report\r\n"), &question.read_tls_report.content,
+          &question.read_tls_report.data_key);
+    ask(bed, IPC_READ_TLS_REPORT, &question);
+    answer = answered(bed, IPC_TLS_REPORT_READ);
+    assert_true(answer->tls_report_read.ok && !answer->tls_report_read.is_report);
+    assert_true(answer->tls_report_read.why.len > 0);
+    /* Damaged for good: it will not be read tomorrow either. */
+    question.read_tls_report.data_key.bytes[0] ^= 1;
+    ask(bed, IPC_READ_TLS_REPORT, &question);
+    answer = answered(bed, IPC_TLS_REPORT_READ);
+    assert_true(answer->tls_report_read.ok && !answer->tls_report_read.is_report);
+    buffer_deinit(&lines);
+    buffer_deinit(&mail);
+}
+
 static void test_passwords(void **state)
 {
     struct bed *bed = *state;
@@ -586,6 +672,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_copies_and_their_notices, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_copies_that_cannot_be_made, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_mails_are_made, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reports_about_tls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_passwords, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_slow_work_waits_and_is_bounded, set_up, tear_down),

@@ -8,11 +8,14 @@ Days pass by the clock shim, with a restart at each midnight: a running server d
 import email
 import email.policy
 import gzip
+import http.server
 import io
 import json
 import re
 import smtplib
+import ssl
 import subprocess
+import threading
 import time
 import unittest.mock
 from datetime import datetime, timedelta, timezone
@@ -20,7 +23,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from test_clock import Clock
-from world import wait_until
+from world import free_port, wait_until
 from world.machine import PATIENCE
 from world.mails import make_mail, submit
 from world.postern import SANITIZED, TOP
@@ -185,6 +188,60 @@ def test_reports_that_cannot_go_make_no_noise(world, house, clock):
     time.sleep(5)
     assert len(server.find_events('keeper.tls_report')) == 1
     assert not world.clinic.messages and server.queue_length() == 0
+
+
+class Endpoint:
+    """A web server that takes reports, or answers as it is told."""
+
+    def __init__(self, world, name, status=201):
+        self.got, self.port, self.status = [], free_port(), status
+        endpoint = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers['Content-Length']))
+                endpoint.got.append((self.path, self.headers['Content-Type'], body))
+                self.send_response(endpoint.status)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        address = world.new_address()
+        world.zone.append(f'{name}. 60 IN A {address}')
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*world.ca.issue(name))
+        self.server = http.server.ThreadingHTTPServer((address, self.port), Handler)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_reports_go_by_https(world, house, clock):
+    good, other = world.host('mx.good.test', 'good.test'), world.host('mx.no.test', 'no.test')
+    takes, refuses = Endpoint(world, 'reports.test'), Endpoint(world, 'refuses.test', 404)
+    world.zone += [rua('good.test', f'https://reports.test:{takes.port}/v1/tls?x=1'),
+                   rua('no.test', f'https://refuses.test:{refuses.port}/')]
+    server = house(world, {**OPEN, 'tls_reports': REPORTS, 'sts': {'allow_private': True}})
+    submit(server, make_mail(['a@good.test']), ['a@good.test'])
+    submit(server, make_mail(['a@no.test']), ['a@no.test'])
+    good.wait(1)
+    other.wait(1)
+    next_day(server, clock, 1)
+    wait_until(lambda: takes.got and refuses.got, 40, what='both reports')
+    wait_until(lambda: server.find_events('keeper.tls_report', by='https') and
+               server.find_events('keeper.tls_report_refused', domain='no.test'), 40, what='what came of them')
+    [(path, kind, body)] = takes.got
+    assert (path, kind) == ('/v1/tls?x=1', 'application/tlsrpt+gzip')
+    assert sums(read_report(gzip.decompress(body))) == [('no-policy-found', 1, {})]
+    next_day(server, clock, 2)
+    time.sleep(4)
+    assert len(takes.got) == len(refuses.got) == 1
+    takes.close()
+    refuses.close()
 
 
 class Pair:
