@@ -124,3 +124,16 @@ int64_t certificate_end(struct slice pem)
     X509_free(certificate);
     return end_s;
 }
+
+bool certificate_key_digest(struct slice pem, uint8_t digest_out[SHA256_BYTES])
+{
+    X509 *certificate = crypto__certificate_parse(pem);
+    uint8_t *der = NULL;
+    int len = certificate == NULL ? 0 : i2d_PUBKEY(X509_get0_pubkey(certificate), &der);
+
+    if (len > 0)
+        sha256(slice_of(der, (size_t)len), digest_out);
+    OPENSSL_free(der);
+    X509_free(certificate);
+    return len > 0;
+}

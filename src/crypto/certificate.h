@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/err.h"
+#include "crypto/digest.h"
 
 /* Both in PEM. */
 struct certificate_pair {
@@ -32,6 +33,8 @@ struct certificate_wish {
  * When the first certificate of these PEM bytes ends, unix seconds; 0: there is none that can be read.
  */
 int64_t certificate_end(struct slice pem);
+/* SHA-256 of its public key (SubjectPublicKeyInfo): what a TLSA record 3 1 1 holds [RFC 6698 §2.1]. False likewise. */
+MUST_CHECK bool certificate_key_digest(struct slice pem, uint8_t digest_out[SHA256_BYTES]);
 
 /* A self-signed authority. The wish's names and addresses are ignored. */
 MUST_CHECK bool certificate_make_authority(const struct certificate_wish *wish,

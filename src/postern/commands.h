@@ -14,7 +14,7 @@ enum { EXIT_USAGE = 64, EXIT_NO_SERVER = 69, EXIT_SETTINGS = 78 };
 typedef int command_fn(int argc, char **argv);
 
 command_fn command_serve, command_check, command_show_settings, command_password, command_key,
-    command_verify, command_backup, command_restore, command_version;
+    command_verify, command_backup, command_restore, command_dns, command_version;
 /* Those that ask the running server. */
 command_fn command_trace, command_queue, command_retract, command_explain, command_status,
     command_domains, command_forward, command_sts, command_tls, command_routes, command_top;

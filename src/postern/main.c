@@ -23,6 +23,7 @@ static const struct command {
     {"tls", command_tls, "test other domains' TLS, and show what is known of it"},
     {"forward", command_forward, "show or change what mail to our addresses goes on to"},
     {"sts", command_sts, "show the MTA-STS policies of other domains that are kept"},
+    {"dns", command_dns, "print the DNS records of an own domain, and which are missing"},
     {"domains", command_domains, "show what is known of other domains' TLS"},
     {"routes", command_routes, "show which outbound routes work"},
     {"status", command_status, "show how the server is"},

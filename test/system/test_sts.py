@@ -333,3 +333,59 @@ def test_another_postern_obeys_our_policy(farm, house, world):
     is_held(server, 'a@peer.test')
     assert kept(server, 'peer.test')['mx'] == ['mx.listed.test']
     assert not bad.messages
+
+
+# ---- what to publish ----
+
+def lines_of(answer):
+    return [line for line in answer.split('\n') if line and not line.startswith(';')]
+
+
+def asked(server, *options):
+    got = server.command('dns', '-c', server.settings_path, *options, 'clinic.test', check=False)
+    return got.returncode, got.stdout
+
+
+def test_dns_prints_what_is_then_found(farm, house, world):
+    """Everything is missing; its own output goes into a signed zone of nsd; everything is right."""
+    world.zone = [line for line in world.zone if 'clinic.test' not in line]
+    farm.start()
+    server = house(world, {**settings(farm), **publishing(world), 'tls_reports': {'receive': 'tls-reports@clinic.test'}})
+    server.write_settings(farm.settings())
+    code, text = asked(server)
+    assert code == 1 and text.count('; MISSING') >= 6 and '; right' not in text
+    records = lines_of(text)
+    kinds = [line.split()[3] for line in records]
+    assert kinds.count('MX') == 1 and kinds.count('TLSA') == 1 and kinds.count('CNAME') == 1
+    assert len([line for line in records if '_domainkey.clinic.test. ' in line]) == len(world.dkim)
+    certificate = subprocess.run(f'openssl x509 -in {server.tls[0]} -pubkey -noout | openssl pkey -pubin -outform DER | sha256sum',
+                                 shell=True, capture_output=True, text=True, check=True).stdout.split()[0]
+    assert f'_25._tcp.mail.clinic.test. 3600 IN TLSA 3 1 1 {certificate}' in records
+    world.zone += records + ['mail.clinic.test. 60 IN A 127.0.0.2', 'portal.clinic.test. 60 IN A 127.0.0.2']
+    farm.publish()
+    code, text = asked(server)
+    assert code == 0 and 'MISSING' not in text and 'WRONG' not in text and '; another' not in text, text
+    states = json.loads(asked(server, '--json')[1])
+    assert {one['state'] for one in states} == {'right'} and all(one['signed'] for one in states)
+    # What has changed since is wrong, or just another way.
+    def change(line):
+        if ' TLSA ' in line:
+            return line.replace('TLSA 3 1 1 ', 'TLSA 3 1 1 00')[:-2]
+        return line.replace('v=spf1 mx', 'v=spf1 include:x.test').replace(' MX 10 mail.clinic', ' MX 10 mx.other')
+    world.zone = [change(line) for line in world.zone] + ['_dmarc.clinic.test. 60 IN TXT "v=DMARC1; p=none"']
+    server.write_settings({('domain', 'clinic.test'): {'sts': {'mode': 'testing'}}})
+    farm.publish()
+    code, states = asked(server, '--json')
+    assert code == 1
+    found = {(one['type'], one['name']): (one['state'], one['good']) for one in json.loads(states)}
+    assert found['TXT', '_mta-sts.clinic.test'] == ('other', False)
+    assert found['TLSA', '_25._tcp.mail.clinic.test'] == ('other', False)
+    assert found['TXT', '_dmarc.clinic.test'] == ('other', False)  # two are none
+    assert found['MX', 'clinic.test'] == ('other', True)
+    assert found['TXT', 'clinic.test'] == ('right', True)
+
+
+def test_dns_of_a_domain_that_is_not_ours(world, house):
+    server = house(world, start=False)
+    got = server.command('dns', '-c', server.settings_path, 'other.test', check=False)
+    assert got.returncode == 1 and 'no domain of ours' in got.stderr
