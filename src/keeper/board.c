@@ -15,6 +15,7 @@
 enum {
     TICK_MS = 2000,
     DUE_PAGE = 128,
+    COUNT_AGAIN_MS = 60 * 1000,
     AFTER_LOSS_MS = 10 * 60 * 1000, /* the scout died over it, or the DNS could not be asked */
     AFTER_UNREACHED_MS = 3600 * 1000,
 };
@@ -86,6 +87,17 @@ static struct board_test *find_test(const struct keeper *keeper, struct slice do
 bool board_is_testing(const struct keeper *keeper, struct slice domain)
 {
     return find_test(keeper, domain) != NULL;
+}
+
+const struct board_count *board_counts(struct keeper *keeper)
+{
+    struct board *board = &keeper->board;
+
+    if (board->counted_ms == 0 || loop_now_ms() - board->counted_ms >= COUNT_AGAIN_MS) {
+        store_board_count(keeper->store, &board->counted);
+        board->counted_ms = loop_now_ms();
+    }
+    return &board->counted;
 }
 
 /* ---- when ---- */
@@ -189,7 +201,8 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *m
 {
     const struct settings_board *board = &keeper->settings->board;
     const struct ipc_tls_tested *tested = &message->tls_tested;
-    struct slice name = slice_from_cstr(task->context);
+    const struct board_test *test = task->context;
+    struct slice name = slice_from_cstr(test->name_cstr);
     int64_t now_ms = clock_unix_ms();
     struct store_board row;
     struct board_sum sum = {0};
@@ -226,8 +239,16 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *m
     remember_hosts(keeper, name, tested);
 }
 
+/* Under way until it is written: its row says that it is due until then. */
+static void release_test(struct keeper *keeper, struct task *task)
+{
+    end_test(keeper, task->context);
+    if (!keeper->is_draining)
+        loop_timer_set(keeper->board.timer, 0);
+}
+
 static const struct task_kind kind_tested = {
-    .name_cstr = "board", .is_lazy = true, .run = run, .release = inbox_free_context};
+    .name_cstr = "board", .is_lazy = true, .run = run, .release = release_test};
 
 /* Put off: set when it is due. a: the time. */
 static void run_due(struct keeper *keeper, struct task *task, const union ipc_any *unused)
@@ -267,31 +288,37 @@ static struct board_test *find_asked(struct keeper *keeper, uint64_t id)
     return NULL;
 }
 
+static void run_lost(struct keeper *keeper, struct task *task, const union ipc_any *unused)
+{
+    const struct board_test *test = task->context;
+
+    (void)unused;
+    store_board_set_due(keeper->store, slice_from_cstr(test->name_cstr),
+                        clock_unix_ms() + AFTER_LOSS_MS);
+}
+
+static const struct task_kind kind_lost = {
+    .name_cstr = "board lost", .is_lazy = true, .run = run_lost, .release = release_test};
+
 /* The scout is not there, or died over it. */
 static void lose_test(struct keeper *keeper, struct board_test *test)
 {
-    put_due(keeper, slice_from_cstr(test->name_cstr), clock_unix_ms() + AFTER_LOSS_MS);
-    end_test(keeper, test);
+    inbox_put_own(keeper, &kind_lost, IPC_NONE, NULL, test, 0, 0, 0);
 }
 
 static void on_tested(struct keeper *keeper, const struct ask *ask, enum ipc_type type,
                       const union ipc_any *answer)
 {
     struct board_test *test = find_asked(keeper, ask->a);
-    char *name_cstr;
 
     if (test == NULL)
         return;
-    loop_timer_set(keeper->board.timer, 0);
     if (answer == NULL || type != IPC_TLS_TESTED) {
         lose_test(keeper, test);
         return;
     }
     STAT_ADD(BOARD_TESTS, 1);
-    name_cstr = strdup(test->name_cstr);
-    must(name_cstr != NULL);
-    inbox_put_own(keeper, &kind_tested, type, answer, name_cstr, 0, 0, 0);
-    end_test(keeper, test);
+    inbox_put_own(keeper, &kind_tested, type, answer, test, 0, 0, 0);
 }
 
 static bool ask_hosts(struct keeper *keeper, struct board_test *test,

@@ -16,6 +16,8 @@ struct board {
     struct loop_timer *timer;
     struct list tests; /* struct board_test, under way */
     size_t count;
+    struct board_count counted; /* for the metrics, as of counted_ms (loop clock; 0 = never) */
+    int64_t counted_ms;
 };
 
 void board_init(struct keeper *keeper);
@@ -28,6 +30,8 @@ void board_want_test(struct keeper *keeper, struct slice domain);
 /* Inside of a batch: the domain has had mail. Written at most once a day. */
 void board_note_use(struct keeper *keeper, struct domain *domain);
 
+/* How many domains there are of each kind; counted once a minute. */
+const struct board_count *board_counts(struct keeper *keeper);
 /* Begin a test now. False: no scout is there, or the name is too long. True also when one is under way. */
 bool board_test_now(struct keeper *keeper, struct slice domain);
 bool board_is_testing(const struct keeper *keeper, struct slice domain);

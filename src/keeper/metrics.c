@@ -132,6 +132,32 @@ static bool expose_server(struct keeper *keeper, struct buffer *out)
                                 overview_why_not_ready(keeper) == NULL);
 }
 
+/* The report of `postern tls report`. */
+static bool expose_board(struct keeper *keeper, struct buffer *out)
+{
+    static const struct {
+        unsigned bit;
+        const char *name_cstr;
+    } features[] = {{0, "starttls"},    {1, "tls_1_3"},    {2, "webpki"},
+                    {3, "dane"},        {4, "requiretls"}, {5, "sts_enforce"},
+                    {6, "sts_testing"}, {7, "signed_mx"}};
+    const struct board_count *count = board_counts(keeper);
+    bool fits = stats_expose_head(out, "board_domains", "gauge",
+                                  "Domains on the board, by the verdict of their last tests");
+
+    for (unsigned i = 0; i < BOARD_VERDICT_COUNT && fits; i++)
+        fits = buffer_append_format(out, "postern_board_domains{verdict=\"%s\"} %llu\n",
+                                    board_verdict_name((enum board_verdict)i),
+                                    (unsigned long long)count->verdicts[i]);
+    fits = fits && stats_expose_head(out, "board_domains_with", "gauge",
+                                     "Domains of which every host that was reached has it");
+    for (size_t i = 0; i < COUNT_OF(features) && fits; i++)
+        fits = buffer_append_format(out, "postern_board_domains_with{feature=\"%s\"} %llu\n",
+                                    features[i].name_cstr,
+                                    (unsigned long long)count->features[features[i].bit]);
+    return fits;
+}
+
 void metrics_answer(struct control_output *output, const json_t *request)
 {
     static struct stats total; /* large */
@@ -141,7 +167,8 @@ void metrics_answer(struct control_output *output, const json_t *request)
     overview_total(output->keeper, &total);
     buffer_init(&text, TEXT_MAX_BYTES);
     if (expose_server(output->keeper, &text) && stats_expose(&total, &text) &&
-        expose_processes(output->keeper, &text) && routes_expose(output->keeper, &text))
+        expose_board(output->keeper, &text) && expose_processes(output->keeper, &text) &&
+        routes_expose(output->keeper, &text))
         control_raw(output, buffer_view(&text));
     buffer_deinit(&text);
 }

@@ -12,7 +12,7 @@
 static const char settings_cstr[] =
     "hostname = \"mail.clinic.test\"\n"
     "state = \"%s/state\"\nmaster_key = \"%s/master.key\"\n"
-    "account \"clinic\" {\n  organisation = \"The Clinic\"\n"
+    "account \"clinic\" {\n  organisation = \"The Clinic\" opt_out_allowed = yes\n"
     "  notice_from = \"Clinic <secure@clinic.test>\"\n"
     "  recipient \"asked@portal.test\" { question = \"Pet?\" answer = \"Rex\" proof = answer "
     "}\n"
@@ -27,8 +27,8 @@ static const char settings_cstr[] =
 
 static const struct stand_outcome *outcome_of(const struct stand *stand, struct slice domain)
 {
-    static const struct stand_outcome good = {"", OUTCOME_DELIVERED, PROOF_VERIFIED, false,
-                                              false};
+    static const struct stand_outcome good = {.outcome = OUTCOME_DELIVERED,
+                                              .level = PROOF_VERIFIED};
 
     for (size_t i = 0; i < stand->outcome_count; i++)
         if (slice_equal(domain, slice_from_cstr(stand->outcomes[i].domain_cstr)))
@@ -52,7 +52,9 @@ static void on_deliver(struct stand *stand, const struct ipc_deliver *deliver)
     struct ipc_delivered answer = {.job = deliver->job,
                                    .mx = S("mx.example.test"),
                                    .mx_address = S("192.0.2.1"),
-                                   .tls = S("TLSv1.3"),
+                                   .tls = outcome->held_by == 0 ? S("TLSv1.3") : S(""),
+                                   .row = outcome->held_by,
+                                   .small_hello = outcome->has_small_hello,
                                    .cipher = S("TLS_AES_256_GCM_SHA384"),
                                    .certificate = S("ab12"),
                                    .level = outcome->level,
@@ -72,11 +74,12 @@ static void on_deliver(struct stand *stand, const struct ipc_deliver *deliver)
     while (ipc_list_next(&rest, IPC_RECIPIENT, &item) == PROGRESS_DONE) {
         struct ipc_result result = {.recipient = item.recipient,
                                     .outcome = outcome->outcome,
-                                    .code = outcome->is_unreached                   ? 0
-                                            : outcome->outcome == OUTCOME_DELIVERED ? 250
-                                            : outcome->outcome == OUTCOME_PERMANENT ? 550
+                                    .code = outcome->is_unreached || outcome->held_by != 0 ? 0
+                                            : outcome->outcome == OUTCOME_DELIVERED        ? 250
+                                            : outcome->outcome == OUTCOME_PERMANENT        ? 550
                                                                                     : 451,
-                                    .enhanced = S("2.0.0"),
+                                    .enhanced =
+                                        outcome->held_by != 0 ? S("4.7.10") : S("2.0.0"),
                                     .reply = S("as the stand says")};
 
         must(slice_to_cstr(item.address, stand->last_to_cstr, 256));
@@ -221,8 +224,14 @@ static void on_courier(void *context, struct ipc_channel *channel, enum ipc_type
                        const union ipc_any *message)
 {
     (void)channel;
+    struct stand *stand = context;
+
+    if (type == IPC_HOST_KNOWN) {
+        stand->host = message->host_known;
+        stand->hosts_known++;
+    }
     if (type == IPC_DELIVER)
-        on_deliver(context, &message->deliver);
+        on_deliver(stand, &message->deliver);
 }
 
 static void on_smtpd(void *context, struct ipc_channel *channel, enum ipc_type type,
@@ -556,29 +565,6 @@ unsigned stand_state(struct stand *stand, uint64_t message, uint64_t number)
     struct store_recipient row;
 
     return store_recipient_get(stand->keeper->store, message, number, &row) ? row.state : 0;
-}
-
-bool stand_check_copy(const struct stand *stand, uint64_t messages)
-{
-    char path_cstr[160];
-    uint64_t page[1000];
-    struct store *store = NULL;
-    struct store_message message;
-    struct store_recipient recipient;
-    struct err err = {0};
-    size_t count, good = 0;
-
-    snprintf(path_cstr, sizeof path_cstr, "%s/state", stand->folder_cstr);
-    must(store_open(path_cstr, &store, &err) &&
-         store_keys_open(store, stand->settings->master_key.bytes, &err));
-    count = store_message_list(store, 0, INT64_MAX, page, COUNT_OF(page));
-    for (size_t i = 0; i < count; i++)
-        if (store_message_get(store, page[i], &message) &&
-            store_recipient_get(store, page[i], 0, &recipient) &&
-            store_recipient_get(store, page[i], 1, &recipient))
-            good++;
-    store_close(&store);
-    return good == count && count >= messages;
 }
 
 const char *stand_control(struct stand *stand, const char *request_cstr)

@@ -29,6 +29,8 @@ struct stand {
         enum proof_level level;
         bool is_silent;    /* never answers */
         bool is_unreached; /* says that nobody was reached */
+        unsigned held_by;  /* a row of the decision table: says that TLS holds it; 0 = not */
+        bool has_small_hello;
     } outcomes[16];
     size_t outcome_count;
     /* What the scout says about every domain: at first that there is no policy. */
@@ -46,6 +48,8 @@ struct stand {
     char mail_to_cstr[256], mail_detail_cstr[1100];
     unsigned last_mail_kind;
     unsigned kinds_made[KIND_COUNT];
+    struct ipc_host_known host; /* the last answer to a host_ask */
+    uint64_t hosts_known;
     uint8_t lookup[32]; /* of the last portal copy */
     struct secret share;
     uint8_t verifier[32];
@@ -117,8 +121,6 @@ unsigned stand_state(struct stand *stand, uint64_t message, uint64_t number);
 void stand_play_scout(struct stand *stand);
 /* Another courier comes after the first has gone. */
 void stand_play_courier(struct stand *stand, int fds[2]);
-/* Open the store of a copied folder: it holds at least so many messages, all rows readable. */
-bool stand_check_copy(const struct stand *stand, uint64_t messages);
 /* A control request; the answer is in stand->json. */
 const char *stand_control(struct stand *stand, const char *request_cstr);
 

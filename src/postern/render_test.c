@@ -177,6 +177,72 @@ static void test_others(void **state)
         status, COUNT_OF(status));
 }
 
+static void test_tls_board(void **state)
+{
+    static const char *const domain[] = {
+        "x.test: verified\n\n",
+        "  since         2020-09-13 12:26:40 UTC (",
+        "  MX records    signed (DNSSEC)\n",
+        "  MTA-STS       enforce, id 2026\n",
+        "  from mail     proved, last seen: verified\n",
+        "  ratchet       yes, nothing goes to it in the clear; seen with TLS 1 time in 30 "
+        "days\n",
+        "  forced        on the system-wide list\n",
+        "pref  host        address    reached  STARTTLS  TLS      WebPKI  DANE       "
+        "REQUIRETLS  "
+        "proof\n",
+        "10    mx1.x.test  192.0.2.1  yes      yes       TLSv1.3  valid   none       yes       "
+        "  "
+        "verified\n",
+        "20    mx2.x.test  192.0.2.2  no       ?         -        -       not asked  -         "
+        "  -\n",
+        "\nmx1.x.test [192.0.2.1]\n",
+        "  TLS           TLSv1.3, TLS_AES_256_GCM_SHA384, key x25519\n",
+        "  certificate   mx1.x.test x.test\n",
+        "  name proved by mta-sts\n",
+        "\nmx2.x.test [192.0.2.2]\n  but           refused ?[31m\n",
+        "2020-09-13 12:26:40  no TLS  verified  mended\n",
+    };
+    static const char *const list[] = {
+        "domain  verdict   since   tested  next  every host has\n",
+        "x.test  verified  3d ago  -       -     1.3 webpki sts\n",
+        "y.test  unknown   -       -       -     -\n",
+    };
+    static const char *const report[] = {
+        "10 domains known, 8 tested.\n",
+        "  dane                                       2   20.0 %\n",
+        "  TLS 1.3                                    4   50.0 %\n",
+    };
+    char json_cstr[512];
+
+    (void)state;
+    expect(
+        render_tls_domain,
+        "[{\"domain\":\"x.test\",\"verdict\":\"verified\",\"since_ms\":1600000000000,"
+        "\"tested_ms\":1600000000000,\"tls\":\"proved\",\"level\":\"verified\","
+        "\"times_seen\":1,\"ratcheted\":true,\"forced\":true,\"last_test\":{\"found\":"
+        "\"verified\",\"mx_secure\":true,\"sts\":\"enforce\",\"sts_id\":\"2026\",\"hosts\":["
+        "{\"preference\":10,\"mx\":\"mx1.x.test\",\"address\":\"192.0.2.1\",\"reached\":true,"
+        "\"starttls\":true,\"tls\":\"TLSv1.3\",\"cipher\":\"TLS_AES_256_GCM_SHA384\","
+        "\"group\":\"x25519\",\"names\":\"mx1.x.test x.test\",\"webpki\":true,\"dane\":"
+        "\"none\",\"mx_proof\":\"mta-sts\",\"requiretls\":true,\"level\":\"verified\"},"
+        "{\"preference\":20,\"mx\":\"mx2.x.test\",\"address\":\"192.0.2.2\",\"reached\":"
+        "false,\"dane\":\"not asked\",\"mx_proof\":\"none\",\"level\":\"none\",\"why\":"
+        "\"refused \\u001b[31m\"}]},\"changes\":[{\"at_ms\":1600000000000,\"before\":"
+        "\"no TLS\",\"after\":\"verified\",\"why\":\"mended\"}]}]",
+        domain, COUNT_OF(domain));
+    (void)snprintf(json_cstr, sizeof json_cstr,
+                   "[{\"domain\":\"x.test\",\"verdict\":\"verified\",\"since_ms\":%lld000,"
+                   "\"features\":[\"starttls\",\"tls_1_3\",\"webpki\",\"sts_enforce\"]},"
+                   "{\"domain\":\"y.test\",\"verdict\":\"unknown\",\"features\":[]}]",
+                   (long long)time(NULL) - 3 * 86400 - 5);
+    expect(render_tls_list, json_cstr, list, COUNT_OF(list));
+    expect(render_tls_report,
+           "[{\"domains\":10,\"tested\":8,\"verdicts\":{\"dane\":2},\"features\":{"
+           "\"tls_1_3\":4}}]",
+           report, COUNT_OF(report));
+}
+
 static void test_tls_reports(void **state)
 {
     static const char *const words[] = {
@@ -199,9 +265,9 @@ static void test_tls_reports(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trace),  cmocka_unit_test(test_tls_reports),
-        cmocka_unit_test(test_queue),  cmocka_unit_test(test_retraction),
-        cmocka_unit_test(test_others),
+        cmocka_unit_test(test_trace),      cmocka_unit_test(test_tls_reports),
+        cmocka_unit_test(test_tls_board),  cmocka_unit_test(test_queue),
+        cmocka_unit_test(test_retraction), cmocka_unit_test(test_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

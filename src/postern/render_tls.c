@@ -103,10 +103,11 @@ static void print_domain(const json_t *domain, FILE *to)
         print_fact("from mail", text_cstr, to);
     }
     if (number_of(domain, "times_seen") > 0) {
-        (void)snprintf(text_cstr, sizeof text_cstr, "%s; seen with TLS %lld times in 30 days",
+        (void)snprintf(text_cstr, sizeof text_cstr, "%s; seen with TLS %lld time%s in 30 days",
                        is_true(domain, "ratcheted") ? "yes, nothing goes to it in the clear"
                                                     : "not yet",
-                       (long long)number_of(domain, "times_seen"));
+                       (long long)number_of(domain, "times_seen"),
+                       number_of(domain, "times_seen") == 1 ? "" : "s");
         print_fact("ratchet", text_cstr, to);
     }
     print_moment("TLS lost", number_of(domain, "lost_ms"), to);

@@ -61,7 +61,7 @@ def probe(server, domain):
 @pytest.mark.limit(300)
 def test_every_kind_of_host(world, house, farm):
     """What a test finds is what the farm is; the commands print it."""
-    server = house(world, farm.settings())
+    server = house(world, {**farm.settings(), 'delivery': {'command_timeout': '3s'}})
     wrong = []
     for name, case in farm.cases.items():
         board = probe(server, case.domain)
