@@ -536,7 +536,12 @@ static void on_return(void *context, struct delivery *delivery,
                &returned->err);
         return;
     }
-    if (returned->result != POOL_UNREACHABLE)
+    if (returned->result == POOL_PARKED && delivery->walk.sessions == 0) {
+        delivery->is_parked = true;
+        settle_by(deliverer, delivery, &returned->err);
+        return;
+    }
+    if (returned->result != POOL_UNREACHABLE && returned->result != POOL_PARKED)
         delivery->walk.was_reached = true;
     switch (returned->result) {
     case POOL_ENDED:
@@ -550,6 +555,7 @@ static void on_return(void *context, struct delivery *delivery,
         delivery->walk.sessions++;
         break;
     case POOL_NO_WAY:
+    case POOL_PARKED:
     case POOL_UNREACHABLE:
         delivery->walk.route_failure = ROUTE_NOT_REACHED;
         trail_say(delivery, returned->err.text_cstr);

@@ -103,6 +103,7 @@ bool delivery_new(const struct ipc_deliver *message, struct delivery **delivery_
     }
     delivery->port = (uint16_t)message->port;
     delivery->is_probe = message->probe;
+    delivery->is_urgent = message->urgent;
     take_envelope(delivery, message);
     take_recipients(delivery, message->recipients);
     *delivery_out = delivery;
@@ -262,6 +263,10 @@ bool delivery_report(const struct delivery *delivery, struct buffer *results,
         .trail = buffer_view(&delivery->trail),
         .results = slice_from(buffer_view(results), results_at),
         .route_failure = delivery->route_failure,
+        .mx_set =
+            slice_from_cstr(delivery->walk.hosts != NULL ? delivery->walk.hosts->set_cstr : ""),
+        .parked = delivery->is_parked,
+        .crowded = delivery->is_crowded,
     };
     describe_ruling(delivery, report_out);
     if (evidence->is_tls)

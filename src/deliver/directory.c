@@ -202,6 +202,8 @@ static void on_mx(void *context, uint64_t ask, const struct resolver_mx_answer *
         entry->count =
             dns_mx_arrange(entry->hosts, answer->count, directory->own_host_cstr, random_u64());
         entry->is_loop = entry->count == 0;
+        if (!entry->is_implicit)
+            mx_set_write(entry->hosts, entry->count, entry->set_cstr);
     }
     note_answer(record, "MX", entry->is_implicit ? 0 : answer->count, answer->dnssec,
                 answer->outcome, answer->text_cstr);

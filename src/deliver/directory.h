@@ -9,6 +9,7 @@
 #define DELIVER_DIRECTORY_H
 
 #include "base/list.h"
+#include "deliver/mx_set.h"
 #include "net/resolver.h"
 #include "policy/tls_table.h"
 
@@ -33,6 +34,7 @@ struct directory_entry {
     bool has_authorities; /* some of its usable records are DANE-TA: names matter */
     /* Of a host: what is remembered of it. */
     bool is_ratcheted, wants_small_hello;
+    char set_cstr[MX_SET_SIZE]; /* hosts: see mx_set.h; "" = of nobody but this domain */
     char *
         lookups_cstr; /* what was asked, and how it was answered, a line each; never NULL once known */
 };

@@ -382,7 +382,17 @@ void pool_submit(struct pool *pool, const char *host_cstr,
         site_return(site, delivery, &why);
         return;
     }
-    site_put_last(site, delivery);
+    if (site_waiting(site) >= PARK_AT && !site_is_there(site) && !delivery->is_probe) {
+        struct pool_return why = {.result = POOL_PARKED};
+
+        (void)FAIL(&why.err, ERR_TEMP, "many wait for the first connection to this host");
+        site_return(site, delivery, &why);
+        return;
+    }
+    if (delivery->is_urgent)
+        site_put_first(site, delivery);
+    else
+        site_put_last(site, delivery);
     site_work(site);
 }
 

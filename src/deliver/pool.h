@@ -34,6 +34,7 @@ enum pool_result {
     POOL_LOST,        /* the connection broke in between */
     POOL_UNREACHABLE, /* nobody there, or it would not talk */
     POOL_TLS,         /* not sent: see the decision */
+    POOL_PARKED,      /* not tried: many wait already for a first connection to this host */
     POOL_NO_WAY,  /* we could not connect from our own address, or the host refused our login */
     POOL_REFUSED, /* not sent: our content, or what the host lacks; err is for all recipients */
 };

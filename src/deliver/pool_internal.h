@@ -11,6 +11,8 @@ enum {
     DOWN_MS = 10000,       /* nobody there: not tried again before */
     KEEP_SITE_MS = 600000, /* unused: forgotten, with what would resume its sessions */
     SWEEP_MS = 30000,
+    CROWDED_US = 100000,
+    PARK_AT = 32,  /* so many may wait for a host that nobody has reached yet */
     STALE_MAX = 5, /* dead kept connections that one delivery may meet */
     CONNECTIONS_MAX = 1000,
 };
@@ -35,6 +37,7 @@ struct site {
     size_t successes;            /* since the limit last grew */
     unsigned depth;              /* of work on it: what is given back may come back at once */
     bool is_work_due;            /* came back meanwhile: go round again */
+    int64_t took_us;             /* a message, from envelope to answer, of late */
     int64_t down_until_ms;
     struct pool_return down_why;
     int64_t used_ms;
@@ -85,6 +88,8 @@ void site_leave(struct site *site);
 void site_return(struct site *site, struct delivery *delivery, const struct pool_return *why);
 
 /* seat.c */
+/* Has it a connection that is ready, busy or not? */
+bool site_is_there(struct site *site);
 /* May a connection of class `seat` carry a delivery of class `wanted`? */
 bool class_covers(enum tls_class seat, enum tls_class wanted);
 /* False with err: connecting failed at once. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/pool_internal.h"
+
+#include "base/stats.h"
 #include "deliver/ruling.h"
 #include "deliver/tls_outcome.h"
 
@@ -157,6 +159,7 @@ static bool try_delivery(struct seat *seat, struct delivery *delivery)
     if (delivery->is_probe && why.decision.action == TLS_ACT_ENCRYPTED)
         why.result = POOL_ENDED;
     else if (why.decision.action == TLS_ACT_ENCRYPTED || why.decision.action == TLS_ACT_CLEAR) {
+        delivery->told_us = stats_now_us();
         if (deliver_client_send(seat->client, delivery, &why.err)) {
             tls_outcome_used(delivery);
             site->pool->in_transit++;
@@ -217,8 +220,8 @@ static void work_when_ready(struct seat *seat)
     struct site *site = seat->site;
     bool is_ahead = deliver_client_is_ahead(seat->client);
 
-    /* Connections are being opened for those who wait: nobody needs to stand behind a message under way. */
-    if (is_ahead && has_opening(site))
+    /* Connections are being opened for those who wait, or a round trip is nothing: do not stand behind a message. */
+    if (is_ahead && (has_opening(site) || site->took_us > CROWDED_US))
         return;
     if (!is_ahead)
         move(seat, true);
@@ -255,6 +258,16 @@ static void keep_resumption(struct seat *seat)
         *kept = deliver_client_resumption(seat->client);
 }
 
+/* Would one that came now wait for a connection, long in itself and beside what the sending takes? */
+static bool is_crowded(struct site *site, const struct delivery *delivery)
+{
+    int64_t took_us = stats_now_us() - delivery->told_us;
+    int64_t wait_us = took_us * (int64_t)site_waiting(site) / (int64_t)(site->seat_count + 1);
+
+    site->took_us = (site->took_us * 7 + took_us) / 8;
+    return wait_us > CROWDED_US && wait_us > took_us / 4;
+}
+
 /* A round of successes, as many as connections: one connection more. */
 static void note_success(struct site *site)
 {
@@ -278,6 +291,7 @@ static void on_step(void *context, struct deliver_client *client, struct deliver
     case CLIENT_STEP_ENDED:
         keep_resumption(seat);
         note_success(site);
+        delivery->is_crowded = is_crowded(site, delivery);
         break;
     case CLIENT_STEP_LOST:
         returned.result = POOL_LOST;
@@ -311,6 +325,11 @@ static bool has_ready_seat(struct site *site, enum tls_class class)
             return true;
     }
     return false;
+}
+
+bool site_is_there(struct site *site)
+{
+    return has_ready_seat(site, CLASS_COUNT);
 }
 
 /* A connection that has ended, as far as others need to know. */

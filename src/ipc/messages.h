@@ -125,6 +125,7 @@
  * host, port   "" and 0 = the domain's MX; else a fixed next hop (settings route or own domain)
  * next_hop_internal  true: an own domain's next hop or a route (loop rules differ)
  * route        name of the outbound route (settings outbound), "" = the usual way
+ * urgent       true: the only one of its account there; it goes before others that wait
  * probe        true: carry nothing, no recipients; only try whether the route works
  * exclusive to secure mail: requirement.least >= PROOF_ENCRYPTED means never a byte of the message, its
  * MAIL FROM or RCPT TO included, before that level is proved on this connection.
@@ -138,7 +139,8 @@
     F(M, FLAG, body_8bit) F(M, FLAG, smtputf8) F(M, SIGNED, accepted_ms) \
     F(M, REQUIREMENT, requirement) F(M, NUMBER, sts) F(M, BYTES, sts_id) F(M, BYTES, sts_mx) \
     F(M, FLAG, ratcheted) F(M, FLAG, ratchet_lifted) F(M, BYTES, prefix) F(M, CONTENT, content) \
-    F(M, SECRET, data_key) F(M, BYTES, recipients) F(M, BYTES, route) F(M, FLAG, probe)
+    F(M, SECRET, data_key) F(M, BYTES, recipients) F(M, BYTES, route) F(M, FLAG, probe) \
+    F(M, FLAG, urgent)
 /*
  * C→K, exactly one per job: what happened. Evidence describes the connection that carried (or was
  * refused) the message: mx name, address, tls ("TLSv1.3" or ""), cipher, certificate SHA-256 hex,
@@ -151,6 +153,8 @@
  * small_hello: only a small ClientHello got through. requiretls: it was demanded of the next hop and promised.
  * tls_results: items ipc_tls_result, one for each host that TLS was tried with, for reports [RFC 8460].
  * route_failure: enum route_failure; not 0: no host was told anything, what has no code goes by another route.
+ * mx_set: the name of the set of hosts (deliver/mx_set.h), "" when that is not known. parked: it was not tried now, too many
+ * wait for the first connection. crowded: too many wait for a connection behind it.
  * results: items ipc_result, one per recipient of the job.
  */
 #define IPC_DELIVERED_FIELDS(F, M) \
@@ -159,7 +163,8 @@
     F(M, BYTES, unverified_why) F(M, FLAG, reused) F(M, FLAG, dsn) F(M, FLAG, unreached) \
     F(M, NUMBER, row) F(M, BYTES, rule) F(M, NUMBER, mx_proof) F(M, BYTES, policy) F(M, BYTES, lookups) \
     F(M, FLAG, small_hello) F(M, FLAG, requiretls) F(M, BYTES, tls_results) \
-    F(M, BYTES, trail) F(M, BYTES, results) F(M, NUMBER, route_failure)
+    F(M, BYTES, trail) F(M, BYTES, results) F(M, NUMBER, route_failure) \
+    F(M, BYTES, mx_set) F(M, FLAG, parked) F(M, FLAG, crowded)
 /*
  * Item. policy: enum tls_report_policy; result: enum tls_report_result; address: the host's; source: ours; detail: why
  * it failed, a few words of our own. policy_text: with REPORT_TLSA the records, "3 1 1 0a1b…", one a line.

@@ -49,6 +49,7 @@ void deliver_job_ended(struct keeper *keeper, struct job *job)
     map_take(&keeper->deliveries.jobs, job->id);
     job->domain->working--;
     job->lane->working--;
+    lane_job_ends(&keeper->lanes, job->lane, job->flow);
     keeper->deliveries.suspects -= job->is_suspect ? 1 : 0;
 }
 
@@ -79,8 +80,7 @@ static size_t suspects_max(struct keeper *keeper)
     return peer_count(keeper, ROLE_COURIER) * COURIER_SUSPECT_MAX;
 }
 
-bool deliver_has_place(struct keeper *keeper, const struct lane *lane,
-                       const struct domain *domain)
+bool deliver_has_place(struct keeper *keeper, const struct lane *lane, const struct item *head)
 {
     bool is_suspect = lane->circuit.is_suspect;
     bool is_heard = lane->window > DOMAIN_JOBS_FIRST && !is_suspect;
@@ -89,28 +89,14 @@ bool deliver_has_place(struct keeper *keeper, const struct lane *lane,
                                         : lane->window;
     struct peer *peer;
 
+    if (!is_suspect && head->in->working == 0)
+        window += FLOW_JOBS_MORE;
     if (lane->working >= window ||
         (is_suspect && keeper->deliveries.suspects >= suspects_max(keeper)))
         return false;
-    peer = courier_for(keeper, domain);
+    peer = courier_for(keeper, head->domain);
     return peer != NULL &&
            peer->working < (is_heard ? (size_t)COURIER_JOBS_MAX : (size_t)COURIER_UNHEARD_MAX);
-}
-
-size_t deliver_window_after(size_t window, const struct ipc_delivered *delivered)
-{
-    struct slice rest = delivered->results;
-    struct ipc_result item;
-    bool is_heard = false;
-
-    while (ipc_list_next(&rest, IPC_RESULT, &item) == PROGRESS_DONE)
-        is_heard = is_heard || item.code != 0 || item.outcome == OUTCOME_DELIVERED;
-    if (window == 0)
-        window = DOMAIN_JOBS_FIRST;
-    window = is_heard ? window + 2 : window / 2;
-    if (window > DOMAIN_JOBS_MAX)
-        return DOMAIN_JOBS_MAX;
-    return window < DOMAIN_JOBS_LEAST ? DOMAIN_JOBS_LEAST : window;
 }
 
 bool deliver_has_any_place(struct keeper *keeper, bool is_suspect)
@@ -300,7 +286,7 @@ static struct job *make_job(struct keeper *keeper, struct domain *domain,
 
 /* ---- sending ---- */
 
-static void give_items_back(struct keeper *keeper, const struct job *job)
+void deliver_give_back(struct keeper *keeper, const struct job *job)
 {
     for (size_t i = job->count; i-- > 0;) {
         struct item *item = schedule_find(keeper, job->message.id, job->rows[i].number);
@@ -403,6 +389,7 @@ static void start_job(struct keeper *keeper, struct job *job,
 
     job->domain->working++;
     job->lane->working++;
+    job->deliver.urgent = lane_job_begins(&keeper->lanes, job->lane, job->flow);
     job->is_suspect = job->lane->circuit.is_suspect;
     keeper->deliveries.suspects += job->is_suspect ? 1 : 0;
     map_put(&keeper->deliveries.jobs, job->id, job);
@@ -476,7 +463,7 @@ void deliver_peer_lost(struct keeper *keeper, uint64_t peer)
     while ((job = map_next(&keeper->deliveries.jobs, &position, &id)) != NULL)
         if (job->peer == peer) {
             deliver_job_ended(keeper, job);
-            give_items_back(keeper, job);
+            deliver_give_back(keeper, job);
             job_free(keeper, &job);
             position = 0; /* taking out changes the order */
         }
@@ -569,6 +556,7 @@ void deliver_work(struct keeper *keeper, struct lane *lane, struct item **items,
     }
     job = make_job(keeper, domain, &message);
     job->lane = lane;
+    job->flow = items[0]->flow;
     sender = job->sender;
     facts.accepted_ms = message.accepted_ms;
     facts.give_up_ms = deliver_expire_ms(keeper, message.kind);

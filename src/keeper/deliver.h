@@ -32,6 +32,7 @@ enum {
     DOMAIN_JOBS_FIRST = 10,
     DOMAIN_JOBS_LEAST = 2,
     DOMAIN_JOBS_SUSPECT = 1,
+    FLOW_JOBS_MORE = 4, /* above that, for accounts with nothing under way in the lane */
 };
 
 /* What a due row needs. */
@@ -64,6 +65,7 @@ struct job {
     uint64_t peer; /* the courier's; 0 = waits for the signature */
     struct domain *domain;
     struct lane *lane;
+    unsigned flow; /* whose: see flow_number */
     struct story_message message;
     uint64_t kind, parent, parent_number;
     int64_t accepted_ms;
@@ -104,9 +106,8 @@ void deliver_deinit(struct deliveries *deliveries);
 /* Where mail for the domain goes by the settings: "" and 0 = by its MX. */
 void deliver_next_hop(struct keeper *keeper, struct slice domain, char *host_out_cstr,
                       size_t size, uint64_t *port_out);
-/* True when a courier could take a job of this lane for this domain; for any, of those that may be dead or others. */
-bool deliver_has_place(struct keeper *keeper, const struct lane *lane,
-                       const struct domain *domain);
+/* True when a courier could take a job of this lane that begins with this item; for any, of those that may be dead or others. */
+bool deliver_has_place(struct keeper *keeper, const struct lane *lane, const struct item *head);
 bool deliver_has_any_place(struct keeper *keeper, bool is_suspect);
 /* Work on items of one message and domain, which are WORKING from now on. */
 void deliver_work(struct keeper *keeper, struct lane *lane, struct item **items, size_t count);
@@ -121,8 +122,8 @@ void deliver_job_ended(struct keeper *keeper, struct job *job);
  */
 void deliver_reroute(struct keeper *keeper, struct job *job,
                      const struct ipc_delivered *delivered);
-/* How many jobs a domain with this window may have at once after this answer. Pure. */
-size_t deliver_window_after(size_t window, const struct ipc_delivered *delivered);
+/* It was not tried: its items are ready again, in front. */
+void deliver_give_back(struct keeper *keeper, const struct job *job);
 /* The age at which a message of this kind is given up. */
 int64_t deliver_expire_ms(const struct keeper *keeper, uint64_t kind);
 void deliver_peer_lost(struct keeper *keeper, uint64_t peer);

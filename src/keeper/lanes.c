@@ -161,8 +161,32 @@ static struct flow *flow_get(struct lanes *lanes, struct lane *lane, unsigned nu
     for (size_t class = 0; class < LANE_CLASSES; class ++)
         list_init(&flow->ready[class]);
     map_put(&lanes->flows, key, flow);
-    list_push_back(&lane->flows, &flow->turn);
     return flow;
+}
+
+static void leave(struct lanes *lanes, struct flow *flow)
+{
+    if (flow->count > 0)
+        return;
+    list_remove(&flow->turn);
+    if (flow->working > 0)
+        return;
+    map_take(&lanes->flows, flow->key);
+    free(flow);
+}
+
+bool lane_job_begins(struct lanes *lanes, struct lane *lane, unsigned number)
+{
+    return flow_get(lanes, lane, number)->working++ == 0;
+}
+
+void lane_job_ends(struct lanes *lanes, struct lane *lane, unsigned number)
+{
+    struct flow *flow = map_get(&lanes->flows, flow_key(lane, number));
+
+    must(flow != NULL && flow->working > 0);
+    flow->working--;
+    leave(lanes, flow);
 }
 
 void lane_put(struct lanes *lanes, struct item *item, bool in_front)
@@ -171,6 +195,10 @@ void lane_put(struct lanes *lanes, struct item *item, bool in_front)
     struct list *ready = &flow->ready[(item->flow & 3U) % LANE_CLASSES];
 
     item->in = flow;
+    if (flow->count == 0 && flow->working == 0)
+        list_push_front(&item->lane->flows, &flow->turn);
+    else if (flow->count == 0)
+        list_push_back(&item->lane->flows, &flow->turn);
     if (in_front)
         list_push_front(ready, &item->link);
     else
@@ -188,11 +216,8 @@ void lane_remove(struct lanes *lanes, struct item *item)
         return;
     item->in = NULL;
     item->lane->ready--;
-    if (--flow->count > 0)
-        return;
-    list_remove(&flow->turn);
-    map_take(&lanes->flows, flow->key);
-    free(flow);
+    flow->count--;
+    leave(lanes, flow);
 }
 
 /* In which class to look first. */

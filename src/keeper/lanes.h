@@ -6,7 +6,7 @@
  * after policy has been decided for the domain itself.
  *
  * In a lane accounts take turns (a *flow* is one account's work there), so that one account's hundred thousand do not
- * delay another's single message. In a flow what somebody waits for goes before bulk, and new mail before retries; now
+ * delay another's single message; whoever has nothing under way there goes first, even when the places are taken. In a flow what somebody waits for goes before bulk, and new mail before retries; now
  * and then the others have a turn, so that none starves.
  */
 #ifndef KEEPER_LANES_H
@@ -37,6 +37,7 @@ struct flow {
     struct list_link turn; /* in the lane's round */
     struct list ready[LANE_CLASSES];
     size_t count;
+    size_t working; /* jobs under way */
     unsigned taken;
 };
 
@@ -86,6 +87,9 @@ struct lane *lane_of(struct keeper *keeper, struct domain *domain, unsigned rout
 /* The domain's hosts are these (name: their set): its ready work goes over to their lanes. */
 void lanes_learn(struct keeper *keeper, struct domain *domain, struct slice name);
 
+/* A job of this flow begins (true: the account has no other under way in the lane) and ends. */
+bool lane_job_begins(struct lanes *lanes, struct lane *lane, unsigned flow);
+void lane_job_ends(struct lanes *lanes, struct lane *lane, unsigned flow);
 /* Put an item, whose lane is set, into its account's flow. */
 void lane_put(struct lanes *lanes, struct item *item, bool in_front);
 /* Take it out of whatever flow it is in. */

@@ -59,10 +59,24 @@ static void test_accounts_take_turns(void **state)
         put(&yard, lane, "huge", LANE_INTERACTIVE);
     put(&yard, lane, "small", LANE_INTERACTIVE); /* number 21 */
     put(&yard, lane, "other", LANE_INTERACTIVE);
-    assert_int_equal(next(&yard, lane), 1);
-    assert_int_equal(next(&yard, lane), 21);
+    /* Who has nothing under way goes first. */
     assert_int_equal(next(&yard, lane), 22);
-    for (uint64_t i = 2; i <= 20; i++)
+    assert_int_equal(next(&yard, lane), 21);
+    assert_int_equal(next(&yard, lane), 1);
+    /* Then in turns. */
+    assert_true(
+        lane_job_begins(&yard.stand.keeper->lanes, lane, flow_number(S("small"), LANE_BULK)));
+    put(&yard, lane, "small", LANE_INTERACTIVE);
+    put(&yard, lane, "small", LANE_INTERACTIVE);
+    assert_int_equal(next(&yard, lane), 2);
+    assert_int_equal(next(&yard, lane), 23);
+    assert_int_equal(next(&yard, lane), 3);
+    assert_int_equal(next(&yard, lane), 24);
+    assert_false(
+        lane_job_begins(&yard.stand.keeper->lanes, lane, flow_number(S("small"), LANE_BULK)));
+    lane_job_ends(&yard.stand.keeper->lanes, lane, flow_number(S("small"), LANE_BULK));
+    lane_job_ends(&yard.stand.keeper->lanes, lane, flow_number(S("small"), LANE_BULK));
+    for (uint64_t i = 4; i <= 20; i++)
         assert_int_equal(next(&yard, lane), i);
     assert_int_equal(lane->ready, 0);
     assert_null(lane_peek(lane));

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "crypto/random.h"
 #include "keeper/evidence.h"
+#include "keeper/feedback.h"
 #include "keeper/internal.h"
 #include "keeper/portal_copy.h"
 #include "keeper/replan.h"
@@ -340,19 +341,11 @@ static bool has_delivered(const struct ipc_delivered *delivered)
     return false;
 }
 
-/* What a smart host's connection proves says nothing about the domain's own hosts. */
-static bool is_by_smart_host(struct keeper *keeper, const struct job *job)
-{
-    const struct outbound *route = routes_find(keeper, job->deliver.route);
-
-    return route != NULL && route->is_smart;
-}
-
 /* Also when a route was taken: that is the way that this domain's mail goes. */
 static void learn(struct keeper *keeper, const struct job *job,
                   const struct ipc_delivered *delivered)
 {
-    if (is_by_smart_host(keeper, job))
+    if (feedback_is_by_smart_host(keeper, job))
         return;
     if (has_delivered(delivered) && delivered->level < PROOF_COUNT)
         domain_learn(
@@ -393,19 +386,6 @@ static void release_job(struct keeper *keeper, struct task *task)
 static const struct task_kind kind_results = {
     .name_cstr = "results", .is_lazy = true, .run = run_results, .release = release_job};
 
-/* True: nothing is left to write, all of it goes by another route. */
-static bool take_route_failure(struct keeper *keeper, struct job *job,
-                               const struct ipc_delivered *delivered)
-{
-    struct outbound *route = routes_find(keeper, job->deliver.route);
-
-    if (route != NULL)
-        routes_failed(keeper, route, (enum route_failure)delivered->route_failure,
-                      delivered->trail, job->began_ms);
-    deliver_reroute(keeper, job, delivered);
-    return job->count == 0;
-}
-
 void results_take(struct keeper *keeper, struct peer *peer, enum ipc_type type,
                   const union ipc_any *message)
 {
@@ -417,19 +397,16 @@ void results_take(struct keeper *keeper, struct peer *peer, enum ipc_type type,
         LOG(LOG_WARN, "keeper.job_unknown", log_u64("job", message->delivered.job));
         return;
     }
-    sts_judge(job->domain, &job->deliver, has_delivered(&message->delivered));
-    if (message->delivered.route_failure == ROUTE_WORKS) {
-        job->lane->window = deliver_window_after(job->lane->window, &message->delivered);
-        silence_note(&job->lane->circuit, job->deliver.domain, &message->delivered,
-                     loop_now_ms(), keeper->settings->delivery.retry_first_ms);
-    } else if (take_route_failure(keeper, job, &message->delivered)) {
+    schedule_wake(keeper);
+    if (feedback_take(keeper, job, &message->delivered)) {
         job_free(keeper, &job);
         return;
     }
-    if (!is_by_smart_host(keeper, job))
+    if (!feedback_is_by_smart_host(keeper, job)) {
+        sts_judge(job->domain, &job->deliver, has_delivered(&message->delivered));
         tls_counts_take(keeper, job, &message->delivered);
+    }
     inbox_put_own(keeper, &kind_results, type, message, job, 0, 0, 0);
-    schedule_wake(keeper);
 }
 
 void results_put_local(struct keeper *keeper, struct job *job, enum delivery_outcome outcome,

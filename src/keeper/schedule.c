@@ -422,7 +422,7 @@ static bool give_one(struct keeper *keeper, struct lane *lane)
         park_next(keeper, lane);
         return true;
     }
-    if (rests ? schedule->spares == 0 : !deliver_has_place(keeper, lane, head->domain))
+    if (rests ? schedule->spares == 0 : !deliver_has_place(keeper, lane, head))
         return false;
     count = lane_take(keeper, lane, items, ITEMS_PER_JOB);
     if (rests)

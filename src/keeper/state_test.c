@@ -2,7 +2,7 @@
 #include "kit/kit.h"
 
 #include "keeper/clock.h"
-#include "keeper/deliver.h"
+#include "keeper/feedback.h"
 #include "keeper/results.h"
 #include "keeper/silence.h"
 #include "keeper/state.h"
@@ -118,13 +118,13 @@ static void test_windows_of_domains(void **state)
     must(ipc_list_append(&lists[1], IPC_RESULT, &item));
     silent.results = buffer_view(&lists[0]);
     heard.results = buffer_view(&lists[1]);
-    assert_int_equal(deliver_window_after(0, &heard), DOMAIN_JOBS_FIRST + 2);
-    assert_int_equal(deliver_window_after(0, &silent), DOMAIN_JOBS_FIRST / 2);
+    assert_int_equal(feedback_window_after(0, &heard), DOMAIN_JOBS_FIRST + 2);
+    assert_int_equal(feedback_window_after(0, &silent), DOMAIN_JOBS_FIRST / 2);
     for (int i = 0; i < 200; i++)
-        window = deliver_window_after(window, &heard);
+        window = feedback_window_after(window, &heard);
     assert_int_equal(window, DOMAIN_JOBS_MAX);
     for (int i = 0; i < 20; i++)
-        window = deliver_window_after(window, &silent);
+        window = feedback_window_after(window, &silent);
     assert_int_equal(window, DOMAIN_JOBS_LEAST);
     buffer_deinit(&lists[0]);
     buffer_deinit(&lists[1]);

@@ -18,3 +18,8 @@ storms: test-packages build ## role crash storms, resolver outages and clock jum
 	@STORM_SECONDS=$(or $(SECONDS),60) BUILD=$(abspath $(BUILD)) test/run system test/system/test_storms.py test/system/test_clock.py -s
 
 .PHONY: idle storms
+
+bench-fair: test-packages build ## mail beside a dead provider with RECIPIENTS=100000 queued, and beside a campaign to a slow one
+	@FAIR_QUEUE=$(or $(RECIPIENTS),100000) FAIR_MAILS=500 BUILD=$(abspath $(BUILD)) test/run system test/system/test_fair.py -s
+
+.PHONY: bench-fair
