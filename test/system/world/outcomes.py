@@ -16,9 +16,9 @@ CELL = re.compile(r'(dane|verified|encrypted|clear) \d+|held( \d+)?|portal|dropp
 def read_table(path=PATH):
     """
     case -> {column: cell}. The tables of the file are those whose first column is called `case`; the column `what` is
-    for people. A row `waits` says for each column, a column `waits` for each case, which feature is not there yet.
+    for people.
     """
-    rows, waits, head = {}, {}, None
+    rows, head = {}, None
     with open(path, encoding='utf-8') as file:
         for number, line in enumerate(file, 1):
             cells = [cell.strip().strip('`') for cell in line.strip().strip('|').split('|')]
@@ -30,22 +30,11 @@ def read_table(path=PATH):
                 assert len(cells) == len(head), f'{path}:{number}: {len(cells)} cells, the head has {len(head)}'
                 row = dict(zip(head[1:], cells[1:]))
                 row.pop('what', None)
-                if cells[0] == 'waits':
-                    waits = row
-                    continue
                 assert cells[0] not in rows, f'{path}:{number}: {cells[0]} stands there twice'
-                late = row.pop('waits', '')
-                for column, cell in row.items():
+                for cell in row.values():
                     assert CELL.fullmatch(cell), f'{path}:{number}: what is "{cell}"?'
-                rows[cells[0]] = Row(row, {column: ' '.join(filter(None, (late, waits.get(column)))) for column in row})
+                rows[cells[0]] = row
     return rows
-
-
-class Row:
-    """cells: column -> expected outcome; waits: column -> features that are not there yet, '' = none."""
-
-    def __init__(self, cells, waits):
-        self.cells, self.waits = cells, waits
 
 
 def outcome_of(recipient, status):
