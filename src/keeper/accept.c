@@ -373,6 +373,7 @@ void accept_write_own(struct keeper *keeper, const struct accept_own *own)
                                 .kind = own->kind,
                                 .sender = own->sender,
                                 .flags = (own->about_secure ? MESSAGE_ABOUT_SECURE : 0U) |
+                                         (own->requiretls ? MESSAGE_REQUIRETLS : 0U) |
                                          (own->tls_required_no ? MESSAGE_TLS_REQUIRED_NO : 0U),
                                 .accepted_ms = now_ms,
                                 .parent = own->parent,
@@ -387,6 +388,7 @@ void accept_write_own(struct keeper *keeper, const struct accept_own *own)
                                      .account = own->account,
                                      .address = own->to,
                                      .about_secure = own->about_secure,
+                                     .requiretls = own->requiretls,
                                      .tls_required_no = own->tls_required_no};
     struct verdict verdict;
 

@@ -24,6 +24,7 @@ struct accept_own {
     const struct content_ref *content;
     uint64_t parent, parent_number;
     bool about_secure;
+    bool requiretls;      /* it is about a REQUIRETLS message */
     bool tls_required_no; /* what its recipient's domain publishes does not hold it */
 };
 /* Inside of a batch, content synced: write its rows. It is scheduled after the commit. */

@@ -162,6 +162,27 @@ static void set_next_due(struct keeper *keeper, struct store_recipient *row)
     }
 }
 
+/*
+ * A report about a REQUIRETLS message asks for it as well [RFC 8689 §5]. To strangers goes the redacted one that all of ours
+ * are, over proved TLS: few of their domains could take the other.
+ */
+static bool is_requiretls(const struct store_message *message, enum recipient_owes what)
+{
+    return what != OWES_RECEIPT && message->kind == KIND_SUBMITTED &&
+           (message->flags & MESSAGE_REQUIRETLS) != 0;
+}
+
+/*
+ * Our own people's protected mail has protected reports. A stranger's was ours to protect from here on, which is no reason
+ * to keep the report from a host without TLS: it tells what the stranger wrote to, and nothing else.
+ */
+static bool is_about_secure(const struct store_message *message,
+                            const struct store_recipient *row)
+{
+    return (row->flags & RECIPIENT_SECURE) != 0 &&
+           (message->kind != KIND_INBOUND || (message->flags & MESSAGE_REQUIRETLS) != 0);
+}
+
 static bool prepare(struct keeper *keeper, struct task *task, const union ipc_any *message,
                     struct err *err)
 {
@@ -186,16 +207,17 @@ static void run(struct keeper *keeper, struct task *task, const union ipc_any *a
         return;
     }
     if ((row.owes & (unsigned)what) != 0) {
-        accept_write_own(
-            keeper, &(struct accept_own){.message = ask->b,
-                                         .kind = mail_kind(what),
-                                         .account = message.account,
-                                         .to = slice_from_cstr(to_cstr),
-                                         .header_id = answer->mail_made.header_id,
-                                         .content = &answer->mail_made.content,
-                                         .parent = ask->message,
-                                         .parent_number = ask->number,
-                                         .about_secure = (row.flags & RECIPIENT_SECURE) != 0});
+        accept_write_own(keeper,
+                         &(struct accept_own){.message = ask->b,
+                                              .kind = mail_kind(what),
+                                              .account = message.account,
+                                              .to = slice_from_cstr(to_cstr),
+                                              .header_id = answer->mail_made.header_id,
+                                              .content = &answer->mail_made.content,
+                                              .parent = ask->message,
+                                              .parent_number = ask->number,
+                                              .about_secure = is_about_secure(&message, &row),
+                                              .requiretls = is_requiretls(&message, what)});
         id_write(ask->b, id_text);
         texts[0] = slice_from_cstr(what == OWES_RECEIPT   ? "receipt"
                                    : what == OWES_FAILURE ? "failure report"

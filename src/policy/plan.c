@@ -171,7 +171,9 @@ static void decide_tls(const struct plan_facts *facts, struct verdict *verdict)
         .tls_1_3_only = facts->tls_1_3_only,
         .mx_proved = facts->mx_proved,
         .requiretls = facts->requiretls,
-        .requiretls_relaxed = facts->requiretls && facts->requiretls_relaxed,
+        /* A report may go to a host that is proved and does not offer it, rather than be lost [RFC 8689 §5]. */
+        .requiretls_relaxed =
+            facts->requiretls && (facts->requiretls_relaxed || facts->mail == PLAN_REPLY),
     };
 }
 

@@ -19,7 +19,7 @@ enum {
 /* Which files a role may know: bits of enum settings_file_kind. */
 static const unsigned may_know[ROLE_COUNT] = {
     [ROLE_KEEPER] = 1U << SETTINGS_FILE_MASTER_KEY | 1U << SETTINGS_FILE_DOMAINS,
-    [ROLE_SMTPD] = 1U << SETTINGS_FILE_SMTP_TLS,
+    [ROLE_SMTPD] = 1U << SETTINGS_FILE_SMTP_TLS | 1U << SETTINGS_FILE_CLIENT_ROOTS,
     [ROLE_COURIER] = 1U << SETTINGS_FILE_ROOTS | 1U << SETTINGS_FILE_TRUST_ANCHOR |
                      1U << SETTINGS_FILE_PASSWORD,
     [ROLE_SCOUT] = 1U << SETTINGS_FILE_ROOTS | 1U << SETTINGS_FILE_TRUST_ANCHOR,

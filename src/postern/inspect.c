@@ -99,6 +99,13 @@ bool inspect_files(struct settings *settings, const char *path_cstr, struct err 
         !inspect_roots(&settings->trusted_roots, path_cstr, err) ||
         !inspect_domains(&settings->forced_domains_file, path_cstr, err))
         return false;
+    for (size_t i = 0; i < settings->certificate_count; i++)
+        if (!inspect_pair(&settings->certificates[i].certificate,
+                          &settings->certificates[i].key, path_cstr, err))
+            return false;
+    if (settings->client_authorities.path_cstr[0] != '\0' &&
+        !inspect_roots(&settings->client_authorities, path_cstr, err))
+        return false;
     while ((file = settings_file_next(settings, &position, &kind)) != NULL) {
         if (kind == SETTINGS_FILE_DKIM_KEY && !inspect_dkim_key(file, path_cstr, err))
             return false;

@@ -121,6 +121,45 @@ static void check_alias(struct checking *c, struct cfg_t *section,
                        alias->address_cstr);
 }
 
+/* Nobody shows a certificate who is not asked for it. */
+static bool any_listener_asks(const struct settings *settings)
+{
+    for (size_t i = 0; i < settings->listener_count; i++) {
+        if (settings->listeners[i].kind == LISTENER_MX &&
+            settings->listeners[i].client_certificates == SETTINGS_ASK)
+            return true;
+    }
+    return false;
+}
+
+static void check_asking(struct checking *c)
+{
+    const struct settings *settings = c->settings;
+    bool is_asked = any_listener_asks(settings);
+
+    for (size_t i = 0; i < settings->lockdown_count; i++) {
+        if (settings->lockdowns[i].client_certificate && !is_asked)
+            settings_wrong(c->mistake,
+                           settings_tree_line(settings_tree_section(c->tree, "lockdown", i),
+                                              "client_certificate", c->mistake),
+                           "no mx listener asks for certificates; write there: "
+                           "client_certificates = ask");
+    }
+    for (size_t i = 0; i < settings->account_count; i++) {
+        const struct settings_account *account = &settings->accounts[i];
+        struct cfg_t *section = settings_tree_section(c->tree, "account", i);
+
+        check_list(c, section, "relay_certificates", account->relay_certificates,
+                   account->relay_certificate_count, value_is_fingerprint,
+                   "a SHA-256; write its 64 hexadecimal digits");
+        if (account->relay_certificate_count > 0 && !is_asked)
+            settings_wrong(c->mistake,
+                           settings_tree_line(section, "relay_certificates", c->mistake),
+                           "no mx listener asks for certificates; write there: "
+                           "client_certificates = ask");
+    }
+}
+
 void settings_check_inbound(const struct settings *settings, struct cfg_t *tree,
                             struct settings_mistake *mistake)
 {
@@ -133,4 +172,5 @@ void settings_check_inbound(const struct settings *settings, struct cfg_t *tree,
         check_alias(&c, settings_tree_section(tree, "alias", i), &settings->aliases[i]);
     for (size_t i = 0; i < settings->lockdown_count; i++)
         check_lockdown(&c, settings_tree_section(tree, "lockdown", i), &settings->lockdowns[i]);
+    check_asking(&c);
 }

@@ -178,6 +178,19 @@ bool settings_network_holds(const struct settings_network *networks, size_t coun
     return false;
 }
 
+const struct settings_account *settings_relay_certificate(const struct settings *settings,
+                                                          const uint8_t sha256[32])
+{
+    for (size_t i = 0; i < settings->account_count; i++) {
+        const struct settings_account *account = &settings->accounts[i];
+
+        if (settings_fingerprint_listed(account->relay_certificates,
+                                        account->relay_certificate_count, sha256))
+            return account;
+    }
+    return NULL;
+}
+
 const struct settings_account *settings_relay_account(const struct settings *settings,
                                                       const struct sockaddr *client)
 {

@@ -104,6 +104,7 @@ static struct settings_file *file_at(struct settings *settings, size_t index,
         {&settings->master_key, SETTINGS_FILE_MASTER_KEY},
         {&settings->tls_certificate, SETTINGS_FILE_SMTP_TLS},
         {&settings->tls_key, SETTINGS_FILE_SMTP_TLS},
+        {&settings->client_authorities, SETTINGS_FILE_CLIENT_ROOTS},
         {&settings->trusted_roots, SETTINGS_FILE_ROOTS},
         {&settings->resolver.trust_anchor, SETTINGS_FILE_TRUST_ANCHOR},
         {&settings->forced_domains_file, SETTINGS_FILE_DOMAINS},
@@ -124,6 +125,11 @@ static struct settings_file *file_at(struct settings *settings, size_t index,
             return &domain->dkim_keys[index].private_key;
         index -= domain->dkim_key_count;
     }
+    *kind_out = SETTINGS_FILE_SMTP_TLS;
+    if (index < 2 * settings->certificate_count)
+        return index % 2 == 0 ? &settings->certificates[index / 2].certificate
+                              : &settings->certificates[index / 2].key;
+    index -= 2 * settings->certificate_count;
     *kind_out = SETTINGS_FILE_PASSWORD;
     return index < settings->outbound_count ? &settings->outbounds[index].password : NULL;
 }

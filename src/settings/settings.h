@@ -25,9 +25,13 @@ enum listener_kind {
     LISTENER_MX,          /* 25: the organisation's relay hosts, and mail to own domains */
 };
 
+/* Are clients asked for a certificate? None need have one: see lockdown and relay_certificates. */
+enum settings_ask { SETTINGS_ASK_NO, SETTINGS_ASK };
+
 struct settings_listener {
     const char *name_cstr;
     enum listener_kind kind;
+    enum settings_ask client_certificates;
     struct sockaddr_storage address; /* IPv4 or IPv6, port set */
     socklen_t address_len;
 };
@@ -43,12 +47,19 @@ struct settings_file {
 enum settings_file_kind {
     SETTINGS_FILE_MASTER_KEY,
     SETTINGS_FILE_SMTP_TLS,
+    SETTINGS_FILE_CLIENT_ROOTS, /* who may vouch for clients */
     SETTINGS_FILE_PORTAL_TLS,
     SETTINGS_FILE_DKIM_KEY,
     SETTINGS_FILE_ROOTS,        /* trusted roots */
     SETTINGS_FILE_TRUST_ANCHOR, /* DNSSEC */
     SETTINGS_FILE_DOMAINS,      /* names of domains: the forced list */
     SETTINGS_FILE_PASSWORD,     /* for a smart host */
+};
+
+/* A further certificate for SMTP, for clients that ask for one of its names (SNI). */
+struct settings_certificate {
+    const char *name_cstr;
+    struct settings_file certificate, key;
 };
 
 struct settings_network {
@@ -155,6 +166,9 @@ struct settings_account {
     struct settings_network
         *relay_networks; /* hosts that may send as this account on port 25 */
     size_t relay_network_count;
+    const char *const
+        *relay_certificates; /* the same by client certificate: SHA-256, hexadecimal */
+    size_t relay_certificate_count;
     struct settings_recipient *recipients;
     size_t recipient_count;
     struct settings_sender *senders;
@@ -330,7 +344,11 @@ struct settings {
     const char *control_path_cstr;                 /* default STATE/control.sock */
     struct settings_file master_key;               /* keeper only */
     struct settings_file tls_certificate, tls_key; /* smtpd only */
-    struct settings_file trusted_roots;            /* courier; default the system's bundle */
+    struct settings_file client_authorities; /* smtpd only; PEM, "" = nobody is verified */
+    bool transport_header; /* say in inbound mail how it came (default false) */
+    struct settings_certificate *certificates; /* beside tls_certificate; smtpd only */
+    size_t certificate_count;
+    struct settings_file trusted_roots; /* courier; default the system's bundle */
     enum log_level log_level;
     enum log_format log_format;
     int64_t log_slow_ms; /* operations that take longer are logged; default 500 ms */
@@ -429,6 +447,9 @@ enum delivery_mode settings_sender_mode(const struct settings_account *account,
                                         struct slice name);
 /* Does an exception hold for this domain now? */
 bool settings_is_excepted(const struct settings *settings, struct slice domain, int64_t now_ms);
+/* The account whose relay_certificates hold this SHA-256; NULL = none. */
+const struct settings_account *settings_relay_certificate(const struct settings *settings,
+                                                          const uint8_t sha256[32]);
 /* The account whose relay networks hold this client address (IPv4 or IPv6); NULL = none. */
 const struct settings_account *settings_relay_account(const struct settings *settings,
                                                       const struct sockaddr *client);

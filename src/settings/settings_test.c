@@ -165,6 +165,7 @@ static void test_files(void **state)
     settings_unref(&s);
 }
 
+#define FINGERPRINT "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"
 #define OWN_DOMAIN ACCOUNT "domain \"x.test\" { account = clinic }\n"
 
 /* Every mistake: what is written after BASE (which has three lines), and what must be answered. */
@@ -318,6 +319,15 @@ static const struct refusal {
      "reports must be signed"},
     {"tls_reports { receive = \"tlsrpt@x.test\" }", "is no address of a domain of ours"},
     {"tls_reports { spread = 2d }", "out of range"},
+    {"lockdown \"l\" { senders = {\"x.test\"} client_certificate = yes }",
+     ":4: no mx listener asks for certificates"},
+    {"account \"a\" { organisation = A\n relay_certificates = {\"00\"} }",
+     ":5: relay_certificates holds \"00\", which is not a SHA-256"},
+    {"account \"a\" { organisation = A relay_certificates = {\"" FINGERPRINT "\"} }",
+     "no mx listener asks for certificates"},
+    {"listener \"a\" { kind = mx address = \"[::]:25\" client_certificates = yes }",
+     "is not one of: no ask"},
+    {"certificate \"more\" { certificate = c }", "'key' is missing in section more"},
     {"lockdown \"l\" { }", ":4: lockdown \"l\" names nobody"},
     {"lockdown \"l\" { senders = {\"a@x.test\"} }",
      "senders holds \"a@x.test\", which is not a domain"},

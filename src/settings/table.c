@@ -13,6 +13,7 @@
 /* clang-format off */
 static const char *const log_words[] = {"debug", "info", "warn", "error", NULL};
 static const char *const format_words[] = {"json", "text", NULL};
+static const char *const ask_words[] = {"no", "ask", NULL};
 static const char *const listener_words[] = {"submission", "submissions", "mx", NULL};
 static const char *const mode_words[] = {"inherit", "none", "opportunistic", "forced", "exclusive", "try", NULL};
 static const char *const level_words[] = {"none", "encrypted", "verified", "dane", NULL};
@@ -30,6 +31,14 @@ static const char *const proof_words[] = {"code", "answer", "link", NULL};
 static const struct settings_row listener_rows[] = {
     {"kind",    VALUE_WORD,    AT(kind),    0,               NULL, 0, 0, listener_words},
     {"address", VALUE_ADDRESS, AT(address), AT(address_len), NULL, 0, 0, NULL},
+    {"client_certificates", VALUE_WORD, AT(client_certificates), 0, "no", 0, 0, ask_words},
+};
+#undef STRUCT
+
+#define STRUCT settings_certificate
+static const struct settings_row certificate_rows[] = {
+    {"certificate", VALUE_FILE, AT(certificate), 0, NULL, 0, 0, NULL},
+    {"key",         VALUE_FILE, AT(key),         0, NULL, 0, 0, NULL},
 };
 #undef STRUCT
 
@@ -103,6 +112,7 @@ static const struct settings_row account_rows[] = {
     {"notice_subject",     VALUE_TEXT,     AT(notice_subject_cstr),  0,  "You have a secure message", 0, 0, NULL},
     {"receipts",           VALUE_FLAG,     AT(receipts),             0,  "yes",   0, 0, NULL},
     {"relay_networks",     VALUE_NETWORKS, AT(relay_networks), AT(relay_network_count), "", 0, 0, NULL},
+    {"relay_certificates", VALUE_TEXTS,    AT(relay_certificates), AT(relay_certificate_count), "", 0, 0, NULL},
     {"outbound",           VALUE_TEXTS,    AT(outbound), AT(outbound_count), "", 0, 0, NULL},
 };
 static const struct settings_section account_inner[] = {
@@ -269,6 +279,8 @@ static const struct settings_row root_rows[] = {
     {"forced_domains_file", VALUE_FILE,  AT(forced_domains_file), 0, "",     0, 0,     NULL},
     {"tls_certificate",   VALUE_FILE,     AT(tls_certificate),   0, "",        0, 0,   NULL},
     {"tls_key",           VALUE_FILE,     AT(tls_key),           0, "",        0, 0,   NULL},
+    {"client_authorities", VALUE_FILE,    AT(client_authorities), 0, "",       0, 0,   NULL},
+    {"transport_header",  VALUE_FLAG,     AT(transport_header),  0, "no",      0, 0,   NULL},
     {"trusted_roots",     VALUE_FILE,     AT(trusted_roots),     0, "/etc/ssl/certs/ca-certificates.crt", 0, 0, NULL},
     {"log_level",         VALUE_WORD,     AT(log_level),         0, "info",    0, 0,   log_words},
     {"log_format",        VALUE_WORD,     AT(log_format),        0, "json",    0, 0,   format_words},
@@ -286,6 +298,8 @@ static const struct settings_row root_rows[] = {
 static const struct settings_section root_inner[] = {
     {"listener", true, AT(listeners), AT(listener_count), sizeof(struct settings_listener),
      offsetof(struct settings_listener, name_cstr), VALUE_TEXT, ROWS(listener_rows), NULL, 0},
+    {"certificate", true, AT(certificates), AT(certificate_count), sizeof(struct settings_certificate),
+     offsetof(struct settings_certificate, name_cstr), VALUE_TEXT, ROWS(certificate_rows), NULL, 0},
     {"account", true, AT(accounts), AT(account_count), sizeof(struct settings_account),
      offsetof(struct settings_account, name_cstr), VALUE_TEXT, ROWS(account_rows), ROWS(account_inner)},
     {"domain", true, AT(domains), AT(domain_count), sizeof(struct settings_domain),

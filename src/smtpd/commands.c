@@ -74,7 +74,7 @@ static void on_starttls(struct session *session, struct slice args)
     session->mode = MODE_HANDSHAKE;
     /* The command's own line is all that is there: command_run() saw to it. */
     connection_consume(session->connection, connection_input(session->connection).len);
-    connection_start_tls_server(session->connection, session->server->tls);
+    connection_start_tls_server(session->connection, session_context(session));
 }
 
 static void on_rset(struct session *session, struct slice args)

@@ -101,7 +101,9 @@ static void header_take(struct session *session, struct slice header)
                                      slice_from_cstr(session->account->opt_out_trigger_cstr)};
     content->header_is_done = true;
     buffer_clear(out);
-    if (!trace_write(session, now_ms, out)) {
+    if (!trace_write(session, now_ms, out) ||
+        (session->account == NULL && session->settings->transport_header &&
+         !trace_transport(session, out))) {
         FAIL_SMTP(&err, ERR_TEMP, 451, "4.3.0", "cannot write the trace");
         content_fail(content, &err);
     } else if (!header_pass(header, &rules, out, &content->facts, &body_at, &err) ||

@@ -55,7 +55,9 @@ static void test_a_submission_from_end_to_end(void **state)
                "250 2.0.0 Accepted as ");
     expect_stored("\r\n" BED_HEADER "Subject: Result\r\n\r\n.dot\r\nlast\r\n");
     assert_true(content_holds("by mail.clinic.test (Postern) with ESMTPSA id "));
-    assert_true(content_holds("(TLSv1.3 TLS_"));
+    assert_true(content_holds("\r\n\ttls TLS_AES_"));
+    assert_true(content_holds(" group ") && content_holds("\r\n\t(TLSv1.3, "));
+    assert_true(content_holds(" bits);\r\n\t"));
     /* Nothing tells where the sender sits. */
     assert_false(content_holds("127.0.0"));
     assert_false(content_holds("hidden"));
@@ -105,6 +107,46 @@ static void test_mail_from_strangers(void **state)
     client_ask(&client, "\r\n.\r\n", "250");
     assert_int_equal(bed.seen.kind, KIND_BOUNCE);
     client_end(&client);
+}
+
+/* Ours says how it came; what others say of that goes, whether ours is wanted or not. */
+static void test_how_it_came(void **state)
+{
+    static const char *const settings[] = {"transport_header = yes\n", ""};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(settings); i++) {
+        struct client client;
+
+        bed_end(&bed);
+        bed_start(&bed, settings[i]);
+        for (int with_tls = 0; with_tls < 2; with_tls++) {
+            client_connect(&client, &bed, LISTENER_MX, "127.0.0.2");
+            client_expect(&client, "220 ");
+            client_ask(&client, "EHLO mx.far.test\r\n", "250-");
+            if (with_tls) {
+                client_ask(&client, "STARTTLS\r\n", "220");
+                client_handshake(&client);
+                client_ask(&client, "EHLO mx.far.test\r\n", "250-");
+            }
+            client_ask(&client, "MAIL FROM:<x@far.test>\r\n", "250");
+            client_ask(&client, "RCPT TO:<ann@clinic.test>\r\n", "250");
+            client_ask(&client, "DATA\r\n", "354");
+            client_ask(&client,
+                       "X-Postern-Transport: mail.clinic.test; tls=forged\r\nSubject: x\r\n"
+                       "x-postern-transport: again forged\r\n\r\nhello\r\n.\r\n",
+                       "250");
+            assert_false(content_holds("forged"));
+            assert_int_equal(content_holds("\r\nX-Postern-Transport: mail.clinic.test; tls="),
+                             i == 0);
+            assert_int_equal(content_holds("; tls=none\r\nSubject: x"), i == 0 && !with_tls);
+            assert_int_equal(content_holds("; tls=TLSv1.3 cipher=TLS_AES_"),
+                             i == 0 && with_tls);
+            assert_int_equal(content_holds(" client=unasked\r\nSubject: x"),
+                             i == 0 && with_tls);
+            client_end(&client);
+        }
+    }
 }
 
 /* ---- smuggling ---- */
@@ -380,6 +422,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_a_submission_from_end_to_end),
         CASE(test_mail_from_strangers),
+        CASE(test_how_it_came),
         CASE(test_only_one_ending_ends_a_message),
         CASE(test_a_conversation_cut_anywhere),
         CASE(test_peers_that_vanish_at_any_byte),

@@ -11,6 +11,8 @@
 
 static const char settings_cstr[] =
     "hostname = \"mail.clinic.test\"\nstate = \"/nowhere\"\nmaster_key = \"m\"\n"
+    "tls_certificate = \"/c\" tls_key = \"/k\"\n"
+    "listener \"mx\" { kind = mx address = \"127.0.0.1:25\" client_certificates = ask }\n"
     "lockdown \"tls\" { senders = {\"bank.test\", \"*.bank.test\"} networks = "
     "{\"192.0.2.0/24\"}\n"
     "  hosts = {\"*.partner.test\"} }\n"

@@ -181,6 +181,7 @@ void smtpd_free(struct smtpd **smtpd)
         free(client);
     loop_timer_free(&server->tick);
     tls_context_unref(&server->tls);
+    tls_context_unref(&server->tls_asking);
     settings_unref(&server->settings);
     map_deinit(&server->asks);
     map_deinit(&server->clients);
@@ -191,19 +192,56 @@ void smtpd_free(struct smtpd **smtpd)
     *smtpd = NULL;
 }
 
-bool smtpd_configure(struct smtpd *smtpd, struct settings *settings, struct err *err)
+static bool is_any_asked(const struct settings *settings)
 {
+    for (size_t i = 0; i < settings->listener_count; i++)
+        if (settings->listeners[i].client_certificates == SETTINGS_ASK)
+            return true;
+    return false;
+}
+
+/* One context for listeners that ask for certificates, one for the others. */
+static bool make_contexts(const struct smtpd *smtpd, const struct settings *settings,
+                          struct tls_context **plain_out, struct tls_context **asking_out,
+                          struct err *err)
+{
+    struct tls_certificate *more = calloc(settings->certificate_count + 1, sizeof *more);
     struct tls_server_options options = {
         .certificate_chain_pem = settings->tls_certificate.bytes,
         .private_key_pem = settings->tls_key.bytes,
+        .more = more,
+        .more_count = settings->certificate_count,
+        .client_authorities_pem = settings->client_authorities.bytes,
         .tickets = smtpd->tickets,
     };
-    struct tls_context *tls = NULL;
+    bool is_made = true;
 
-    if (options.certificate_chain_pem.len > 0 && !tls_context_new_server(&options, &tls, err))
+    must(more != NULL);
+    for (size_t i = 0; i < settings->certificate_count; i++)
+        more[i] = (struct tls_certificate){settings->certificates[i].certificate.bytes,
+                                           settings->certificates[i].key.bytes};
+    if (options.certificate_chain_pem.len > 0) {
+        is_made = tls_context_new_server(&options, plain_out, err);
+        options.ask_certificate = true;
+        if (is_made && is_any_asked(settings))
+            is_made = tls_context_new_server(&options, asking_out, err);
+    }
+    free(more);
+    return is_made;
+}
+
+bool smtpd_configure(struct smtpd *smtpd, struct settings *settings, struct err *err)
+{
+    struct tls_context *plain = NULL, *asking = NULL;
+
+    if (!make_contexts(smtpd, settings, &plain, &asking, err)) {
+        tls_context_unref(&plain);
         return false;
+    }
     tls_context_unref(&smtpd->tls);
-    smtpd->tls = tls;
+    tls_context_unref(&smtpd->tls_asking);
+    smtpd->tls = plain;
+    smtpd->tls_asking = asking;
     settings_unref(&smtpd->settings);
     smtpd->settings = settings_ref(settings);
     look_at_disk(smtpd);

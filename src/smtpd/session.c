@@ -298,11 +298,25 @@ static void count_handshake(const struct session *session)
     STAT_ADD(SMTP_TLS_RESUMED, evidence.is_resumed ? 1 : 0);
 }
 
+/* A relay host may be known by what it shows: the handshake has proved that it holds the key. */
+static void know_by_certificate(struct session *session)
+{
+    struct tls_evidence evidence;
+
+    if (session->kind != LISTENER_MX || !session->asks || session->account != NULL)
+        return;
+    connection_evidence(session->connection, &evidence);
+    if (evidence.has_certificate)
+        session->account =
+            settings_relay_certificate(session->settings, evidence.certificate_sha256);
+}
+
 static void on_tls(void *context)
 {
     struct session *session = context;
 
     count_handshake(session);
+    know_by_certificate(session);
     session->mode = MODE_COMMAND;
     if (session->kind == LISTENER_SUBMISSIONS)
         session_reply(session, 220, "", "%s ESMTP Postern", session->settings->hostname_cstr);
@@ -353,6 +367,13 @@ static const struct connection_handlers handlers = {
     .on_closed = on_closed,
 };
 
+struct tls_context *session_context(const struct session *session)
+{
+    /* What was asked for at the start may be gone from the settings: then nobody is. */
+    return session->asks && session->server->tls_asking != NULL ? session->server->tls_asking
+                                                                : session->server->tls;
+}
+
 void session_start(struct smtpd *server, int fd, const struct settings_listener *listener,
                    uint64_t client)
 {
@@ -365,6 +386,7 @@ void session_start(struct smtpd *server, int fd, const struct settings_listener 
     session->id = id_next(server->ids, clock_unix_ms());
     session->client = client;
     session->kind = listener->kind;
+    session->asks = listener->client_certificates == SETTINGS_ASK;
     session->state = AT_START;
     session->connection = connection_accept(server->loop, fd, limits, &handlers, session);
     list_push_back(&server->sessions, &session->link);
@@ -378,7 +400,7 @@ void session_start(struct smtpd *server, int fd, const struct settings_listener 
     }
     if (listener->kind == LISTENER_SUBMISSIONS) {
         session->mode = MODE_HANDSHAKE;
-        connection_start_tls_server(session->connection, server->tls);
+        connection_start_tls_server(session->connection, session_context(session));
     } else {
         session_reply(session, 220, "", "%s ESMTP Postern", session->settings->hostname_cstr);
     }

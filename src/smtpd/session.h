@@ -116,6 +116,7 @@ struct session {
     enum listener_kind kind;
     uint16_t idle_commands;
     uint8_t errors, auth_failures;
+    bool asks;          /* clients are asked for a certificate */
     bool is_extended;   /* EHLO, not HELO */
     bool is_last_chunk; /* MODE_CHUNK: the chunk ends the message */
     bool is_gone;       /* the peer has closed: nothing can be answered */
@@ -131,6 +132,7 @@ struct smtpd {
     const struct tls_tickets *tickets; /* borrowed; may be NULL */
     struct settings *settings;         /* for new sessions */
     struct tls_context *tls;           /* NULL = no certificate in the settings */
+    struct tls_context *tls_asking;    /* the same, asking clients for theirs; NULL = nowhere */
     struct loop_timer *tick;
     struct list sessions;
     size_t session_count;
@@ -162,6 +164,8 @@ uint64_t session_ask(struct session *session);
 void session_unask(struct session *session);
 /* The answer has come or a pause is over: go on with what has been received meanwhile. */
 void session_resume(struct session *session);
+/* What a handshake of this session is made with. */
+struct tls_context *session_context(const struct session *session);
 /* Begin; the greeting is sent. */
 void session_start(struct smtpd *server, int fd, const struct settings_listener *listener,
                    uint64_t client);
@@ -235,8 +239,10 @@ void content_deinit(struct content *content);
 
 /* "ESMTPSA", "UTF8SMTPS", ...: how the message came [RFC 3848] [RFC 6531 §4.3]. */
 const char *trace_protocol(const struct session *session);
-/* Append our Received field. False when `out` is full. */
+/* Append our Received field, with the tls clause of [RFC 8314 §4.3]. False when `out` is full. */
 MUST_CHECK bool trace_write(const struct session *session, int64_t now_ms, struct buffer *out);
+/* Append X-Postern-Transport: how it came, for filters and people behind us. */
+MUST_CHECK bool trace_transport(const struct session *session, struct buffer *out);
 /* Append the words for the message's story: "ESMTPSA TLSv1.3 ... from 192.0.2.1". */
 MUST_CHECK bool trace_story(const struct session *session, struct buffer *out);
 

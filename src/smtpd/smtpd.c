@@ -79,6 +79,20 @@ static bool begin(struct role *role, struct smtpd_role *own, struct err *err)
     return true;
 }
 
+/* When the first of all certificates ends; 0 = there is none. */
+static int64_t first_end(const struct settings *settings)
+{
+    int64_t first_s = certificate_end(settings->tls_certificate.bytes);
+
+    for (size_t i = 0; i < settings->certificate_count; i++) {
+        int64_t end_s = certificate_end(settings->certificates[i].certificate.bytes);
+
+        if (end_s != 0 && (first_s == 0 || end_s < first_s))
+            first_s = end_s;
+    }
+    return first_s;
+}
+
 static bool on_configure(struct role *role, bool is_first, struct err *err)
 {
     struct smtpd_role *own = role->context;
@@ -87,7 +101,7 @@ static bool on_configure(struct role *role, bool is_first, struct err *err)
         return false;
     if (!smtpd_configure(own->server, role->settings, err))
         return false;
-    own->certificate_ends_s = certificate_end(role->settings->tls_certificate.bytes);
+    own->certificate_ends_s = first_end(role->settings);
     if (is_first)
         open_doors(role, own);
     return true;
