@@ -67,6 +67,7 @@ struct delivery_walk {
     struct directory_entry *addresses; /* of the present host; counted reference */
     size_t host, address;              /* positions in them */
     unsigned candidate;                /* number of the address in the whole walk */
+    unsigned small_hello_at;           /* that number + 1 where a small ClientHello was due */
     uint64_t failed_handshakes;        /* bit per candidate */
     bool is_last_resort;               /* second round: those, in the clear */
     unsigned sessions;                 /* hosts that were told about the message */

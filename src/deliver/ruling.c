@@ -63,7 +63,9 @@ struct tls_decision ruling_decide(struct delivery *delivery,
     struct tls_connection_facts facts = {
         .offer = STARTTLS_OFFERED,
         .handshake = handshake,
-        .may_be_the_hello = may_be_the_hello,
+        /* Once for each address: else those that wait could be sent round for ever. */
+        .may_be_the_hello =
+            may_be_the_hello && delivery->walk.small_hello_at != delivery->walk.candidate + 1,
         .age_ms = clock_unix_ms() - delivery->accepted_ms,
         .is_last_resort = delivery->walk.is_last_resort,
     };
@@ -77,6 +79,8 @@ struct tls_decision ruling_decide(struct delivery *delivery,
                      "TLSA %s", tls->tlsa_cstr);
     }
     decision = tls_table_decide(&delivery->walk.policy.demand, &facts);
+    if (decision.action == TLS_ACT_SMALLER_HELLO)
+        delivery->walk.small_hello_at = delivery->walk.candidate + 1;
     delivery->ruling.row = decision.row;
     delivery->ruling.name_cstr = decision.name_cstr;
     return decision;
