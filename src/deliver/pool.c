@@ -123,7 +123,8 @@ static uint64_t site_id(const struct pool *pool, const char *host_cstr,
                         const struct sockaddr_storage *address, socklen_t address_len,
                         const struct delivery *delivery)
 {
-    uint8_t key[DELIVERY_HOST_SIZE + sizeof *address + SHA256_BYTES + sizeof(void *)];
+    uintptr_t route = (uintptr_t)delivery->route;
+    uint8_t key[DELIVERY_HOST_SIZE + sizeof *address + SHA256_BYTES + sizeof route];
     size_t len = strlen(host_cstr) + 1;
 
     memcpy(key, host_cstr, len);
@@ -131,8 +132,8 @@ static uint64_t site_id(const struct pool *pool, const char *host_cstr,
     len += address_len;
     memcpy(key + len, delivery->walk.policy.key, SHA256_BYTES);
     len += SHA256_BYTES;
-    memcpy(key + len, &delivery->route, sizeof delivery->route);
-    return key_id(&pool->salt, SITE_KIND, slice_of(key, len + sizeof delivery->route));
+    memcpy(key + len, &route, sizeof route);
+    return key_id(&pool->salt, SITE_KIND, slice_of(key, len + sizeof route));
 }
 
 static struct site *site_get(struct pool *pool, const char *host_cstr,
