@@ -115,6 +115,70 @@ static void test_failure_reports(void **state)
     stand_close(&stand);
 }
 
+/* Reports about REQUIRETLS mail are as careful [RFC 8689 §5], but for strangers, who get the redacted one that all of ours are. */
+static void test_reports_about_requiretls(void **state)
+{
+    struct stand stand;
+
+    (void)state;
+    stand_open(&stand, "");
+    stand_outcome(&stand, "bad.test", OUTCOME_PERMANENT, PROOF_VERIFIED);
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@bad.test", .requiretls = true});
+    stand_wait(&stand, &stand.delivered, 2);
+    stand_run(&stand, 60);
+    assert_string_equal(stand.last_to_cstr, "clerk@clinic.test");
+    assert_string_equal(stand.last_from_cstr, "");
+    assert_true(stand.last_job.requirement.requiretls &&
+                stand.last_job.requirement.requiretls_relaxed);
+    assert_int_equal(stand.last_job.requirement.least, PROOF_VERIFIED);
+    /* From outside, to our own next hop, which refuses it. */
+    stand_outcome(&stand, "clinic.test", OUTCOME_PERMANENT, PROOF_VERIFIED);
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "ann@clinic.test",
+                                              .kind = KIND_INBOUND,
+                                              .from_cstr = "x@sender.test",
+                                              .requiretls = true});
+    stand_wait(&stand, &stand.delivered, 4);
+    stand_run(&stand, 60);
+    assert_string_equal(stand.last_to_cstr, "x@sender.test");
+    assert_false(stand.last_job.requirement.requiretls);
+    assert_int_equal(stand.last_job.requirement.least, PROOF_VERIFIED);
+    /* Without it the report is a stranger's ordinary mail. */
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "ann@clinic.test",
+                                              .kind = KIND_INBOUND,
+                                              .from_cstr = "y@other.test"});
+    stand_wait(&stand, &stand.delivered, 6);
+    stand_run(&stand, 60);
+    assert_string_equal(stand.last_to_cstr, "y@other.test");
+    assert_int_equal(stand.last_job.requirement.least, PROOF_NONE);
+    stand_close(&stand);
+}
+
+/* TLS-Required: No is kept with the message, and counts for ordinary mail alone [RFC 8689 §3]. */
+static void test_tls_required_no(void **state)
+{
+    struct stand stand;
+
+    (void)state;
+    stand_open(&stand, "account \"loose\" { organisation = L mode = none notice_from = \"L "
+                       "<l@loose.test>\" }\n"
+                       "domain \"shop.test\" { account = loose }\n"
+                       "alias \"sales@shop.test\" { to = {\"bob@far.test\"} }\n");
+    stand_submit(&stand,
+                 &(struct stand_mail){.to_cstr = "a@good.test", .tls_required_no = true});
+    stand_wait(&stand, &stand.delivered, 1);
+    assert_false(stand.last_job.requirement.tls_not_required);
+    assert_int_equal(stand.last_job.requirement.least, PROOF_VERIFIED);
+    stand_run(&stand, 60);
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "sales@shop.test",
+                                              .kind = KIND_INBOUND,
+                                              .from_cstr = "x@sender.test",
+                                              .tls_required_no = true});
+    stand_wait(&stand, &stand.delivered, 2);
+    assert_true(stand.last_job.requirement.tls_not_required);
+    assert_int_equal(stand.last_job.requirement.least, PROOF_NONE);
+    stand_close(&stand);
+}
+
 static void test_a_report_that_fails_makes_no_report(void **state)
 {
     struct stand stand;
@@ -699,6 +763,8 @@ int main(void)
         cmocka_unit_test(test_one_message_leaves_in_two_forms),
         cmocka_unit_test(test_a_proved_domain_gets_time_to_come_back),
         cmocka_unit_test(test_failure_reports),
+        cmocka_unit_test(test_reports_about_requiretls),
+        cmocka_unit_test(test_tls_required_no),
         cmocka_unit_test(test_a_report_that_fails_makes_no_report),
         cmocka_unit_test(test_bad_messages_stop_nobody_else),
         cmocka_unit_test(test_delay_report_and_giving_up),
