@@ -270,6 +270,30 @@ static void test_the_first_mail_waits_later_mail_does_not(void **state)
     stand_close(&stand);
 }
 
+static void test_nobody_waits_for_ever(void **state)
+{
+    struct stand stand;
+    struct ipc_sts_found found = policy_1;
+
+    (void)state;
+    stand_open(&stand, "");
+    stand.scout_is_silent = true;
+    stand_submit(&stand, &(struct stand_mail){.to_cstr = "a@good.test"});
+    stand_wait(&stand, &stand.sts_asks, 1);
+    stand_run(&stand, 100);
+    assert_int_equal(stand.delivered, 0);
+    sts_of(&stand, "good.test")->parked_ms -= STS_WAIT_MAX_MS;
+    stand_wait(&stand, &stand.delivered, 1);
+    assert_int_equal(stand.last_job.sts, STS_NONE);
+    /* An answer that comes later counts all the same. */
+    found.ask = stand.sts_last_ask;
+    assert_true(ipc_send(stand.scout, IPC_STS_FOUND, &found));
+    stand_run(&stand, 100);
+    assert_int_equal(send_one(&stand, "b@good.test"), STS_ENFORCE);
+    assert_int_equal(stand.sts_asks, 1);
+    stand_close(&stand);
+}
+
 static void test_without_a_policy_nothing_is_kept(void **state)
 {
     struct stand stand;
@@ -515,6 +539,7 @@ int main(void)
         cmocka_unit_test(test_who_cannot_be_asked_is_not_asked_at_once_again),
         cmocka_unit_test(test_how_soon_it_is_looked_at_again),
         cmocka_unit_test(test_the_first_mail_waits_later_mail_does_not),
+        cmocka_unit_test(test_nobody_waits_for_ever),
         cmocka_unit_test(test_without_a_policy_nothing_is_kept),
         cmocka_unit_test(test_a_restart_forgets_nothing),
         cmocka_unit_test(test_a_new_id_that_cannot_be_had_keeps_the_old_policy),
