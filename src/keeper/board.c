@@ -165,6 +165,15 @@ static void take_verdict(struct keeper *keeper, struct store_board *row,
         tell_change(row, before);
 }
 
+/* Then secure mail may leave by a host that no test of the domain has seen. */
+static bool has_secure_smart_host(const struct keeper *keeper)
+{
+    for (size_t i = 0; i < keeper->routes.count; i++)
+        if (keeper->routes.all[i].is_smart && keeper->routes.all[i].carries_secure)
+            return true;
+    return false;
+}
+
 /* What it means for planning. */
 static void teach_domain(struct keeper *keeper, const struct store_board *row,
                          const struct ipc_tls_tested *tested)
@@ -172,7 +181,7 @@ static void teach_domain(struct keeper *keeper, const struct store_board *row,
     struct domain *domain = domain_find(keeper, slice_from_cstr(row->name_cstr));
     struct ipc_tested_host best;
 
-    if (domain == NULL || row->verdict < BOARD_CLEAR)
+    if (domain == NULL || row->verdict < BOARD_CLEAR || has_secure_smart_host(keeper))
         return;
     board_found_best(tested, &best);
     domain_learn_tested(keeper, domain,

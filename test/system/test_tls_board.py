@@ -16,7 +16,6 @@ from world.mails import header_id, make_mail, send, submit
 from world.postern import SANITIZED
 
 DAY = 86400
-STS_IS_FETCHED = False  # does the scout fetch policies?
 
 # Case of the farm: verdict, words in what is wrong with the first host ('' = nothing).
 EXPECTED = {
@@ -37,7 +36,7 @@ EXPECTED = {
     'dane-mismatch': ('encrypted', 'TLSA'),
     'dane-servfail': ('encrypted', 'look-up failed'),
     'sts-good': ('verified', ''),
-    'sts-unlisted': ('encrypted', 'MTA-STS policy does not name') if STS_IS_FETCHED else ('verified', ''),
+    'sts-unlisted': ('encrypted', 'MTA-STS policy does not name'),
 }
 
 
@@ -72,8 +71,7 @@ def test_every_kind_of_host(world, house, farm):
             wrong.append((name, board['verdict'], why, board.get('last_test')))
     assert not wrong, '\n'.join(map(str, wrong))
     good = probe(server, farm.cases['sts-good'].domain)
-    if STS_IS_FETCHED:
-        assert good['last_test']['sts'] == 'enforce' and 'sts_enforce' in good['features']
+    assert good['last_test']['sts'] == 'enforce' and 'sts_enforce' in good['features']
     host = good['last_test']['hosts'][0]
     assert host['mx_proof'] == 'mta-sts' or good['last_test']['mx_secure']
     assert host['tls'] == 'TLSv1.3' and host['names'] and host['issuer'] and host['not_after_ms'] > time.time() * 1000
@@ -82,7 +80,7 @@ def test_every_kind_of_host(world, house, farm):
     assert listed == {case.domain: EXPECTED[name][0] for name, case in farm.cases.items()}
     report = server.control_json('tls', 'report')[0]
     assert report['tested'] == len(EXPECTED) and report['verdicts']['dane'] == 4 and report['no_tls'] == 2
-    assert report['features'].get('sts_enforce', 0) == (2 if STS_IS_FETCHED else 0)
+    assert report['features'].get('sts_enforce', 0) == 2
     for arguments in (('list',), ('show', farm.cases['dane-311'].domain), ('show', farm.cases['sts-unlisted'].domain), ('report',)):
         text = server.control('tls', *arguments).stdout
         assert max(map(len, text.splitlines())) <= 120, text
