@@ -133,6 +133,7 @@ def test_a_day_flips_the_verdict_without_any_send(world, house, folder, monkeypa
     assert len(server.control_json('tls', 'show', 'good.test')[0]['changes']) == 2
 
 
+@pytest.mark.asan
 def test_a_moment_of_trouble_changes_nothing(world, house):
     """Worse once, good again at the second look: the verdict stands, nobody is warned."""
     host = world.host('mx.good.test', 'good.test')
@@ -147,6 +148,7 @@ def test_a_moment_of_trouble_changes_nothing(world, house):
     assert not server.find_events('keeper.domain_tls_changed')
 
 
+@pytest.mark.asan
 def test_a_probe_never_replaces_the_live_proof(world, house, ca):
     """Good when tested, an impostor when mail comes: nothing secure is said to it (product A12)."""
     good, bad = ca.issue('mx.swap.test'), ca.issue('impostor.example.test')

@@ -44,6 +44,7 @@ def stats(server):
 FAST = {'delivery': {'retry_first': '500ms', 'retry_max': '1s', 'idle': '0s', 'ratchet_hold': '4s', 'policy_notice': '1s'}}
 
 
+@pytest.mark.asan
 @pytest.mark.parametrize('tls', ['good', 'self'], ids=['verified', 'encrypted'])
 def test_lost_starttls_holds_ordinary_mail(world, house, ca, tls):
     """Seen with TLS three times, then stripped: ordinary mail waits, over a restart too; alarm; the sender is told once."""
