@@ -335,8 +335,11 @@ static void on_ready(void *context, struct deliver_client *client)
     if (client != probe->client)
         return;
     if (probe->phase == PHASE_DANE) {
-        probe->found.level = PROOF_DANE;
-        say_why(probe, "");
+        /* The second time it may have left STARTTLS away: ready is not proved. */
+        bool is_proved = proof.is_tls && proof.is_enforced && proof.level >= PROOF_DANE;
+
+        probe->found.level = is_proved ? PROOF_DANE : PROOF_NONE;
+        say_why(probe, is_proved ? "" : "STARTTLS is not offered every time");
         deliver_client_quit(&probe->client);
         end_connection(ask, true);
         return;
