@@ -502,10 +502,25 @@ static void settle_by(struct deliverer *deliverer, struct delivery *delivery,
            err->text_cstr);
 }
 
+static bool has_delivered(const struct delivery *delivery)
+{
+    for (size_t i = 0; i < delivery->recipient_count; i++)
+        if (delivery->recipients[i].state == RECIPIENT_DONE &&
+            delivery->recipients[i].outcome == OUTCOME_DELIVERED)
+            return true;
+    return false;
+}
+
 static void go_on(struct deliverer *deliverer, struct delivery *delivery)
 {
     if (delivery_is_settled(delivery)) {
         finish(deliverer, delivery);
+        return;
+    }
+    /* The evidence is of one connection: another host's must not stand for what this one was told, in the clear perhaps. */
+    if (has_delivered(delivery)) {
+        settle(deliverer, delivery, OUTCOME_TEMPORARY, "4.3.0",
+               "the host took the message, and not for this recipient");
         return;
     }
     if (delivery->is_unsure) {

@@ -350,10 +350,12 @@ void site_work(struct site *site)
 static void note_small_hello(struct site *site, const struct delivery *delivery)
 {
     const struct directory_entry *host = delivery->walk.addresses;
+    bool was_known = site->is_small_known;
 
     site->is_small_known = host != NULL && host->wants_small_hello;
-    if (site->is_small_known)
-        site->is_small = true;
+    /* Not remembered any more: its next chance, also at a site that is never idle. */
+    if (site->is_small_known || was_known)
+        site->is_small = site->is_small_known;
 }
 
 void pool_submit(struct pool *pool, const char *host_cstr,

@@ -84,6 +84,30 @@ static void test_the_next_host_is_asked(void **state)
     certificate_pair_deinit(&second);
 }
 
+/* Evidence is of the connection that carried the mail: whom the first host leaves over is no reason to ask another one. */
+static void test_evidence_is_of_the_host_that_took_it(void **state)
+{
+    struct scene *scene = *state;
+    struct peer first, other;
+    struct delivery *got;
+
+    peer_open(&first, scene->loop, scene_address(1), 0);
+    peer_open(&other, scene->loop, scene_address(2), first.port);
+    peer_add_certificate(&first, &scene->good);
+    peer_add_rule(&first, "RCPT", 2, PEER_SAY, "452 4.5.3 too many\r\n");
+    scene_start(scene, first.port);
+    got = scene_carry(
+        scene, scene_delivery(scene, "two.test", "bob@two.test,eve@two.test", PROOF_VERIFIED));
+    assert_int_equal(got->recipients[0].outcome, OUTCOME_DELIVERED);
+    assert_int_equal(got->recipients[1].outcome, OUTCOME_TEMPORARY);
+    assert_int_equal(got->recipients[1].code, 452);
+    assert_string_equal(got->evidence.mx_cstr, "mx1.test");
+    assert_int_equal(first.taken, 1);
+    assert_int_equal(other.taken, 0);
+    peer_close(&first);
+    peer_close(&other);
+}
+
 static void test_not_proved_only_when_somebody_answered(void **state)
 {
     struct scene *scene = *state;
@@ -476,6 +500,7 @@ int main(void)
 #define SCENE(test) cmocka_unit_test_setup_teardown(test, scene_open, scene_close)
         SCENE(test_each_recipient_has_its_own_result),
         SCENE(test_the_next_host_is_asked),
+        SCENE(test_evidence_is_of_the_host_that_took_it),
         SCENE(test_not_proved_only_when_somebody_answered),
         SCENE(test_destinations_that_are_none),
         SCENE(test_routes_are_verified_by_their_own_name),
