@@ -124,7 +124,11 @@ void memory_note_tls(struct keeper *keeper, struct slice domain, struct slice ho
         return;
     row = &find(keeper, MEMORY_HOST, host)->row;
     has_changed = note(row, now_ms, wanted);
-    if (needs_small_hello && row->small_until_ms - now_ms < MEMORY_SMALL_HELLO_MS / 2) {
+    /*
+     * That a small one works while nothing else is tried is no news: else one broken handshake would keep post-quantum keys
+     * from this host for ever. Couriers go by what they were told for a while longer.
+     */
+    if (needs_small_hello && now_ms - row->small_until_ms >= MEMORY_SMALL_HELLO_REST_MS) {
         row->small_until_ms = now_ms + MEMORY_SMALL_HELLO_MS;
         has_changed = true;
     }

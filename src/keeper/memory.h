@@ -14,8 +14,11 @@
 struct keeper;
 struct domain;
 
-/* A host that needed a small ClientHello gets one at first for so long, then it has its next chance. */
-enum { MEMORY_SMALL_HELLO_MS = 24 * 3600 * 1000 };
+/*
+ * A host that needed a small ClientHello gets one at first for so long, then it has its next chance. REST: for so long after that
+ * it is not believed again, as couriers keep what they know of a host for 10 minutes.
+ */
+enum { MEMORY_SMALL_HELLO_MS = 24 * 3600 * 1000, MEMORY_SMALL_HELLO_REST_MS = 15 * 60 * 1000 };
 
 struct memories {
     struct map by_name; /* struct memory_entry, by a hash of kind and name */
