@@ -17,7 +17,7 @@ enum {
     CONNECT_TIMEOUT_MS = 20000,
     URL_MAX_BYTES = 2048,
     HEADER_MAX_BYTES = 65536,
-    RESOLVE_SIZE = DNS_NAME_SIZE + 16 + DNS_ADDRESSES_MAX * (INET6_ADDRSTRLEN + 3),
+    RESOLVE_SIZE = DNS_NAME_SIZE + 17 + DNS_ADDRESSES_MAX * (INET6_ADDRSTRLEN + 3),
     DEFAULT_PORT = 443,
     STATUS_OK = 200,
 };
@@ -407,14 +407,18 @@ static bool read_url(struct ask *ask, const char *url_cstr)
     return ok;
 }
 
-/* "host:port:address,[address]" for libcurl, so that it never asks anybody. False: none may be used. */
+/*
+ * "+host:port:address,[address]" for libcurl, so that it never asks anybody. "+": it forgets them after a while; else all names
+ * that strangers ever led us to would stay in memory. False: none may be used.
+ */
 static bool add_addresses(struct ask *ask, const struct resolver_address_answer *answer)
 {
     uint16_t port = ask->https->port != 0 ? ask->https->port : ask->port;
     char line_cstr[RESOLVE_SIZE], aside_cstr[2 * DNS_NAME_SIZE + 32];
     size_t len, start;
 
-    start = len = (size_t)snprintf(line_cstr, sizeof line_cstr, "%s:%u:", ask->host_cstr, port);
+    start = len =
+        (size_t)snprintf(line_cstr, sizeof line_cstr, "+%s:%u:", ask->host_cstr, port);
     for (size_t i = 0; i < answer->count; i++) {
         const struct dns_address *address = &answer->addresses[i];
         char text_cstr[INET6_ADDRSTRLEN];
