@@ -11,6 +11,7 @@ import gzip
 import http.server
 import io
 import json
+import os
 import re
 import smtplib
 import ssl
@@ -24,8 +25,11 @@ import pytest
 
 from test_clock import Clock
 from world import free_port, wait_until
+from world.dnssec import tlsa
+from world.farm import Farm
 from world.machine import PATIENCE
 from world.mails import make_mail, submit
+from world.policyhost import policy
 from world.postern import SANITIZED, TOP
 
 dkimpy = pytest.importorskip('dkim', reason='the package python3-dkim is not installed')
@@ -188,6 +192,54 @@ def test_reports_that_cannot_go_make_no_noise(world, house, clock):
     time.sleep(5)
     assert len(server.find_events('keeper.tls_report')) == 1
     assert not world.clinic.messages and server.queue_length() == 0
+
+
+@pytest.mark.needs('root', 'namespaces', 'nsd', 'ldns', 'dns')
+def test_policies_are_told_with_their_text(world, house, clock, dkim, folder):
+    """DANE and MTA-STS, met and missed: type, domain, text and patterns of the policy, and what failed under it."""
+    farm = Farm(world, os.path.join(folder, 'farm'), names=[])
+    told, certificate = world.host('mx.told.test', 'told.test'), {}
+    for name in ('dane', 'wrong', 'enforced', 'testing'):
+        case = farm.domain(name)
+        certificate[name] = case.issue() if name == 'enforced' else case.self_signed()
+        case.host(certificate[name])
+        case.record(rua(case.domain, f'mailto:{name}@told.test'))
+    farm.cases['dane'].tlsa(tlsa(certificate['dane'][0], 3, 1, 1))
+    farm.cases['wrong'].tlsa(tlsa(certificate['dane'][0], 3, 1, 1))
+    farm.cases['enforced'].enforce('*.enforced.test', 'other.enforced.test')
+    farm.cases['testing'].sts(policy('testing', 'mx.testing.test'))
+    farm.start()
+    try:
+        server = house(world, {**farm.settings(), **OPEN, 'tls_reports': REPORTS,
+                               'delivery': {'retry_first': '1s', 'retry_max': '1s', 'expire': '3s'}})
+        for name in certificate:
+            submit(server, make_mail([f'a@{name}.test']), [f'a@{name}.test'])
+        for name in ('dane', 'enforced', 'testing'):
+            world.hosts[f'mx.{name}.test'].wait(1)
+        wait_until(lambda: server.queue_length() == 0, 30, what='the end of what is not proved')
+        next_day(server, clock, 1)
+        found = {message.recipients[0].split('@')[0]: message for message in told.wait(4, 40)}
+        policies = {name: open_mail(message, f'{name}.test', dkim)['policies'] for name, message in found.items()}
+    finally:
+        farm.stop()
+    record = tlsa(certificate['dane'][0], 3, 1, 1).lower()
+    [entry] = policies['dane']
+    assert entry['policy'] == {'policy-type': 'tlsa', 'policy-string': [record], 'policy-domain': 'mx.dane.test'}
+    assert entry['summary'] == {'total-successful-session-count': 1, 'total-failure-session-count': 0}
+    [entry] = policies['wrong']
+    assert entry['policy'] == {'policy-type': 'tlsa', 'policy-string': [record], 'policy-domain': 'mx.wrong.test'}
+    [failure] = entry['failure-details']
+    assert failure['result-type'] == 'validation-failure' and failure['failed-session-count'] >= 2
+    assert failure['receiving-mx-hostname'] == 'mx.wrong.test' and failure['sending-mta-ip'].startswith('127.')
+    [entry] = policies['enforced']
+    assert entry['policy']['policy-type'] == 'sts' and entry['policy']['policy-domain'] == 'enforced.test'
+    assert entry['policy']['mx-host'] == ['*.enforced.test', 'other.enforced.test']
+    assert {'version: STSv1', 'mode: enforce', 'mx: *.enforced.test'} <= set(entry['policy']['policy-string'])
+    assert any(line.startswith('max_age: ') for line in entry['policy']['policy-string'])
+    assert entry['summary']['total-successful-session-count'] == 1
+    [entry] = policies['testing']
+    assert 'mode: testing' in entry['policy']['policy-string']
+    assert sums({'policies': [entry]}) == [('sts', 0, {'certificate-not-trusted': 1})]
 
 
 class Endpoint:
