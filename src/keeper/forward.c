@@ -89,6 +89,13 @@ static bool take_row(struct keeper *keeper, struct forwards *to,
     return source->address.len > 0 && forward->target.len > 0;
 }
 
+/* Its addresses cannot be read: the others go on without it. */
+static bool is_damaged(struct keeper *keeper, const struct store_forward *row)
+{
+    return store_address_get(keeper->store, row->source).len == 0 ||
+           store_address_get(keeper->store, row->target).len == 0;
+}
+
 /* False: it could not be read (or does not fit); what was known stays. */
 static bool read_all(struct keeper *keeper)
 {
@@ -98,7 +105,10 @@ static bool read_all(struct keeper *keeper)
 
     forwards_init(&fresh);
     while (is_whole && store_forward_next(keeper->store, row.id, &row))
-        is_whole = take_row(keeper, &fresh, &row);
+        if (is_damaged(keeper, &row))
+            LOG(LOG_ERROR, "keeper.forward_damaged", log_u64("forward", row.id));
+        else
+            is_whole = take_row(keeper, &fresh, &row);
     if (!is_whole || store_is_troubled(keeper->store, NULL)) {
         LOG(LOG_ERROR, "keeper.forwards_not_read", log_u64("read", fresh.count));
         forwards_deinit(&fresh);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keeper/verify_internal.h"
 
+#include "store/forward.h"
 #include "store/key.h"
 
 #include <errno.h>
@@ -155,6 +156,18 @@ static void check_names(struct verify *verify)
     }
 }
 
+/* Both ends of a forward are addresses that are there. */
+static void check_forwards(struct verify *verify)
+{
+    struct store_forward row = {0};
+
+    while (store_forward_next(verify->store, row.id, &row))
+        if (!store_has_address(verify->store, row.source) ||
+            !store_has_address(verify->store, row.target))
+            verify__tell(verify, VERIFY_STATE, 0, VERIFY_NONE, 0,
+                         "an address of forward %llu has no row", (unsigned long long)row.id);
+}
+
 static bool check_all(struct verify *verify, struct err *err)
 {
     struct err trouble = {0};
@@ -183,6 +196,8 @@ static bool check_all(struct verify *verify, struct err *err)
     verify__rows(verify);
     if (verify->walk != NULL)
         check_names(verify);
+    if (verify->walk != NULL)
+        check_forwards(verify);
     if (verify->store != NULL && store_is_troubled(verify->store, &trouble))
         verify__tell(verify, VERIFY_DATABASE, 0, VERIFY_NONE, 0,
                      "reading it ended before its end: %s", trouble.text_cstr);

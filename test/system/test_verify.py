@@ -221,7 +221,9 @@ DAMAGES = {
     'stranded': (sql('UPDATE recipient SET due_ms = NULL WHERE state = 3'), {'stranded', 'counts'}),
     'no-end-to-waiting': (sql('UPDATE recipient SET due_ms = NULL WHERE state = 5'), {'stranded', 'counts'}),
     'owed-report': (sql('UPDATE recipient SET owes = 1 WHERE state = 7'), {'stranded'}),
-    'stray-recipient': (sql('INSERT INTO recipient SELECT 77, number, address, domain, state, method,'
+    'forward-of-nobody': (sql('INSERT INTO forward(source, target, flags, made_ms) VALUES(998, 999, 0, 1)'), {'state'}),
+    'stray-recipient': (sql('INSERT INTO recipient(message, number, address, domain, state, method, requirement, notify,'
+                            ' attempts, owes, flags, unproved_ms, due_ms, held, sealed) SELECT 77, number, address, domain, state, method,'
                             ' requirement, notify, attempts, owes, flags, unproved_ms, due_ms, held, sealed'
                             ' FROM recipient LIMIT 1'), {'stray'}),
     'stray-event': (sql('INSERT INTO event(message, id, number, kind) VALUES(9223372036854775807, 1, 0, 2)'),
