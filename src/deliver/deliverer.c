@@ -31,6 +31,7 @@ struct deliverer {
     struct contexts *contexts;
     struct spool_shelf *shelf;
     struct deliver_routes routes;
+    struct settings_providers *providers;
     struct loop_timer *tidy_timer;
     struct list all;      /* every delivery inside, wherever it waits */
     struct list finished; /* to be handed out in the next turn */
@@ -84,6 +85,7 @@ static void make_directory(struct deliverer *deliverer)
         .resolver = deliverer->resolver,
         .own_host_cstr = deliverer->settings->hostname_cstr,
         .on_known = on_known,
+        .providers = deliverer->providers,
         .ask_host = deliverer->on_ask_host != NULL ? ask_host : NULL,
         .context = deliverer,
     };
@@ -119,6 +121,7 @@ bool deliverer_new(struct loop *loop, struct settings *settings, int spool_dir_f
     deliverer->loop = loop;
     deliverer->settings = settings_ref(settings);
     deliver_routes_init(&deliverer->routes, settings);
+    deliverer->providers = settings_providers_new(settings);
     deliverer->shelf = spool_shelf_new(spool_dir_fd);
     deliverer->tidy_timer = loop_timer_new(loop, on_tidy, deliverer);
     deliverer->on_finished = handlers->on_finished;
@@ -157,6 +160,7 @@ void deliverer_free(struct deliverer **deliverer_pointer)
     loop_timer_free(&deliverer->finish_timer);
     contexts_free(&deliverer->contexts);
     deliver_routes_deinit(&deliverer->routes);
+    settings_providers_free(&deliverer->providers);
     settings_unref(&deliverer->settings);
     free(deliverer);
     *deliverer_pointer = NULL;
@@ -433,6 +437,10 @@ static void walk(struct deliverer *deliverer, struct delivery *delivery)
 
     if (!find_hosts(deliverer, delivery))
         return;
+    if (deliver_route_is_misplaced(delivery)) {
+        settle(deliverer, delivery, OUTCOME_TEMPORARY, "4.3.0", "another courier's provider");
+        return;
+    }
     for (;;) {
         enum progress got = find_candidate(deliverer, delivery, &address);
 

@@ -97,6 +97,7 @@ bool delivery_new(const struct ipc_deliver *message, struct delivery **delivery_
     if (!slice_to_cstr(message->domain, delivery->domain_cstr, sizeof delivery->domain_cstr) ||
         !slice_to_cstr(message->host, delivery->host_cstr, sizeof delivery->host_cstr) ||
         !slice_to_cstr(message->route, delivery->route_cstr, sizeof delivery->route_cstr) ||
+        !slice_to_cstr(message->group, delivery->group_cstr, sizeof delivery->group_cstr) ||
         message->port > UINT16_MAX) {
         delivery_free(&delivery);
         return FAIL(err, ERR_PEER, "the job's destination cannot be read");
@@ -104,6 +105,7 @@ bool delivery_new(const struct ipc_deliver *message, struct delivery **delivery_
     delivery->port = (uint16_t)message->port;
     delivery->is_probe = message->probe;
     delivery->is_urgent = message->urgent;
+    delivery->stays = message->stay;
     take_envelope(delivery, message);
     take_recipients(delivery, message->recipients);
     *delivery_out = delivery;

@@ -92,13 +92,15 @@ struct delivery {
     char host_cstr[DELIVERY_HOST_SIZE]; /* fixed next hop; "" = by MX */
     uint16_t port;                      /* 0 = default */
     char route_cstr[DELIVERY_ROUTE_SIZE];
-    const struct deliver_route *route; /* found by the deliverer; lives as long as it */
-    bool is_parked;                    /* not tried: too many wait for a first connection */
-    bool is_urgent;                    /* goes before others that wait */
-    bool is_crowded;                   /* when it ended too many waited behind it */
-    int64_t told_us;                   /* stats_now_us: a host is being told about it */
-    bool is_probe;                     /* nothing is carried: does the route work? */
-    enum route_failure route_failure;  /* at the end: the route does not work */
+    const struct deliver_route *route;    /* found by the deliverer; lives as long as it */
+    bool is_parked;                       /* not tried: too many wait for a first connection */
+    char group_cstr[DELIVERY_ROUTE_SIZE]; /* the provider that this courier was chosen by */
+    bool stays;                           /* carry it in any case */
+    bool is_urgent;                       /* goes before others that wait */
+    bool is_crowded;                      /* when it ended too many waited behind it */
+    int64_t told_us;                      /* stats_now_us: a host is being told about it */
+    bool is_probe;                        /* nothing is carried: does the route work? */
+    enum route_failure route_failure;     /* at the end: the route does not work */
     struct slice mail_from, envid, prefix;
     unsigned ret;
     bool body_8bit, smtputf8;

@@ -184,6 +184,18 @@ static void note_answer(struct record *record, const char *what_cstr, size_t cou
     note_lookup(record, what_cstr, dnssec, result_cstr);
 }
 
+/* "@google" for a known provider, by its best host; else the names. */
+static void name_set(const struct directory *directory, struct directory_entry *entry)
+{
+    if (directory->options.providers != NULL && entry->count > 0)
+        entry->rule =
+            settings_provider_of(directory->options.providers, entry->hosts[0].host_cstr);
+    if (entry->rule != NULL)
+        snprintf(entry->set_cstr, sizeof entry->set_cstr, "@%s", entry->rule->name_cstr);
+    else
+        mx_set_write(entry->hosts, entry->count, entry->set_cstr);
+}
+
 static void on_mx(void *context, uint64_t ask, const struct resolver_mx_answer *answer)
 {
     struct directory *directory = context;
@@ -203,7 +215,7 @@ static void on_mx(void *context, uint64_t ask, const struct resolver_mx_answer *
             dns_mx_arrange(entry->hosts, answer->count, directory->own_host_cstr, random_u64());
         entry->is_loop = entry->count == 0;
         if (!entry->is_implicit)
-            mx_set_write(entry->hosts, entry->count, entry->set_cstr);
+            name_set(directory, entry);
     }
     note_answer(record, "MX", entry->is_implicit ? 0 : answer->count, answer->dnssec,
                 answer->outcome, answer->text_cstr);

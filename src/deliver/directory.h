@@ -12,6 +12,7 @@
 #include "deliver/mx_set.h"
 #include "net/resolver.h"
 #include "policy/tls_table.h"
+#include "settings/providers.h"
 
 struct directory;
 
@@ -34,6 +35,8 @@ struct directory_entry {
     bool has_authorities; /* some of its usable records are DANE-TA: names matter */
     /* Of a host: what is remembered of it. */
     bool is_ratcheted, wants_small_hello;
+    const struct settings_provider
+        *rule;                  /* hosts: whose they are; NULL = of no large provider */
     char set_cstr[MX_SET_SIZE]; /* hosts: see mx_set.h; "" = of nobody but this domain */
     char *
         lookups_cstr; /* what was asked, and how it was answered, a line each; never NULL once known */
@@ -50,7 +53,8 @@ struct directory_options {
     struct resolver *resolver; /* borrowed, must outlive the directory */
     const char *own_host_cstr; /* our name, for loops */
     directory_known_fn *on_known;
-    directory_host_ask_fn *ask_host; /* NULL = nothing is remembered */
+    const struct settings_providers *providers; /* borrowed; NULL = none */
+    directory_host_ask_fn *ask_host;            /* NULL = nothing is remembered */
     void *context;
 };
 /* Copies what the options say. */

@@ -2,6 +2,7 @@
 #include "deliver/pool_internal.h"
 
 #include "crypto/random.h"
+#include "base/stats.h"
 #include "deliver/key.h"
 #include "deliver/ruling.h"
 
@@ -12,6 +13,7 @@
 enum { SITE_KIND = 3 };
 
 static void on_sweep(void *context);
+static void on_crowd_timer(void *context);
 
 enum tls_class tls_class_of(const struct delivery *delivery)
 {
@@ -42,6 +44,8 @@ struct pool *pool_new(const struct pool_options *options, pool_return_fn *on_ret
     random_secret(&pool->salt);
     map_init(&pool->sites);
     buffer_init(&pool->scratch, CLIENT_SCRATCH_BYTES);
+    list_init(&pool->crowds);
+    pool->crowd_timer = loop_timer_new(options->loop, on_crowd_timer, pool);
     pool->sweep_timer = loop_timer_new(options->loop, on_sweep, pool);
     loop_timer_set(pool->sweep_timer, SWEEP_MS);
     return pool;
@@ -77,6 +81,8 @@ void pool_free(struct pool **pool_pointer)
         site_free(site);
     }
     loop_timer_free(&pool->sweep_timer);
+    loop_timer_free(&pool->crowd_timer);
+    crowds_free(&pool->crowds);
     map_deinit(&pool->sites);
     buffer_wipe(&pool->scratch);
     secret_wipe(&pool->salt);
@@ -136,6 +142,14 @@ static uint64_t site_id(const struct pool *pool, const char *host_cstr,
     return key_id(&pool->salt, SITE_KIND, slice_of(key, len + sizeof route));
 }
 
+/* What the provider puts up with; a fixed next hop is nobody's. */
+static const struct settings_provider *rule_of(const struct delivery *delivery)
+{
+    return delivery->host_cstr[0] == '\0' && delivery->walk.hosts != NULL
+               ? delivery->walk.hosts->rule
+               : NULL;
+}
+
 static struct site *site_get(struct pool *pool, const char *host_cstr,
                              const struct sockaddr_storage *address, socklen_t address_len,
                              const struct delivery *delivery)
@@ -160,9 +174,10 @@ static struct site *site_get(struct pool *pool, const char *host_cstr,
     site->address_len = address_len;
     site->route = delivery->route;
     take_policy(site, delivery);
-    site->limit = pool->options.connections_per_host < FIRST_CONNECTIONS
-                      ? pool->options.connections_per_host
-                      : FIRST_CONNECTIONS;
+    site->crowd = crowd_get(&pool->crowds, rule_of(delivery), delivery->route);
+    concurrency_init(&site->connections,
+                     crowd_least(pool->options.connections_per_host,
+                                 site->crowd == NULL ? 0 : site->crowd->rule->connections));
     list_init(&site->seats);
     for (size_t class = 0; class < CLASS_COUNT; class ++)
         list_init(&site->waiting[class]);
@@ -267,12 +282,28 @@ static bool retire_useless_seat(struct site *site, enum tls_class wanted)
     return false;
 }
 
+/* The provider's limit is reached: look again when one may be opened, or has closed. */
+static void wait_for_crowd(struct pool *pool, int64_t again_us)
+{
+    int64_t delay_ms = again_us == 0 ? CROWD_LOOK_MS : (again_us - stats_now_us()) / 1000 + 1;
+
+    pool->is_starved = true;
+    if (!loop_timer_is_set(pool->crowd_timer))
+        loop_timer_set(pool->crowd_timer, delay_ms > 0 ? delay_ms : 1);
+}
+
 static bool may_open(struct site *site, enum tls_class class)
 {
-    if (site->seat_count >= site->limit && !retire_useless_seat(site, class))
+    int64_t again_us;
+
+    if (site->seat_count >= site->connections.limit && !retire_useless_seat(site, class))
         return false;
     if (site->pool->seat_count >= site->pool->options.connections_max) {
         site->pool->is_starved = true;
+        return false;
+    }
+    if (!crowd_may_open(site->crowd, stats_now_us(), &again_us)) {
+        wait_for_crowd(site->pool, again_us);
         return false;
     }
     return true;
@@ -397,6 +428,11 @@ void pool_submit(struct pool *pool, const char *host_cstr,
     else
         site_put_last(site, delivery);
     site_work(site);
+}
+
+static void on_crowd_timer(void *context)
+{
+    feed_the_starved(context);
 }
 
 static void on_sweep(void *context)

@@ -4,10 +4,12 @@
 #define DELIVER_POOL_INTERNAL_H
 
 #include "base/map.h"
+#include "deliver/concurrency.h"
+#include "deliver/crowd.h"
 #include "deliver/pool.h"
 
 enum {
-    FIRST_CONNECTIONS = 5, /* per site, at first */
+    CROWD_LOOK_MS = 1000,  /* when a provider's connections are all in use */
     DOWN_MS = 10000,       /* nobody there: not tried again before */
     KEEP_SITE_MS = 600000, /* unused: forgotten, with what would resume its sessions */
     SWEEP_MS = 30000,
@@ -32,12 +34,12 @@ struct site {
     size_t waiting_count[CLASS_COUNT];
     struct list seats; /* all of them, the idle ones first */
     size_t seat_count;
-    size_t opening[CLASS_COUNT]; /* of them, not ready yet */
-    size_t limit;                /* of seats, adaptive */
-    size_t successes;            /* since the limit last grew */
-    unsigned depth;              /* of work on it: what is given back may come back at once */
-    bool is_work_due;            /* came back meanwhile: go round again */
-    int64_t took_us;             /* a message, from envelope to answer, of late */
+    size_t opening[CLASS_COUNT];    /* of them, not ready yet */
+    struct concurrency connections; /* how many are welcome */
+    struct crowd *crowd;            /* all of its provider; NULL = no limits */
+    unsigned depth;   /* of work on it: what is given back may come back at once */
+    bool is_work_due; /* came back meanwhile: go round again */
+    int64_t took_us;  /* a message, from envelope to answer, of late */
     int64_t down_until_ms;
     struct pool_return down_why;
     int64_t used_ms;
@@ -60,7 +62,8 @@ struct pool {
     void *context;
     struct secret salt;
     struct map sites;
-    struct loop_timer *sweep_timer;
+    struct list crowds;
+    struct loop_timer *sweep_timer, *crowd_timer;
     struct buffer scratch;
     size_t seat_count, in_transit;
     uint64_t opened;
@@ -90,6 +93,8 @@ void site_return(struct site *site, struct delivery *delivery, const struct pool
 /* seat.c */
 /* Has it a connection that is ready, busy or not? */
 bool site_is_there(struct site *site);
+/* Let those go on who wanted a connection when there were too many. */
+void feed_the_starved(struct pool *pool);
 /* May a connection of class `seat` carry a delivery of class `wanted`? */
 bool class_covers(enum tls_class seat, enum tls_class wanted);
 /* False with err: connecting failed at once. */

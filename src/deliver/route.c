@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deliver/route.h"
 
+#include "deliver/directory.h"
 #include "deliver/literal.h"
 #include "settings/outbound.h"
 #include "settings/values.h"
@@ -160,4 +161,15 @@ enum route_failure deliver_route_failure(const struct delivery *delivery)
         (delivery->requirement.tls_1_3_only || delivery->requirement.least > PROOF_VERIFIED))
         return ROUTE_WORKS;
     return at->route_failure != 0 ? (enum route_failure)at->route_failure : ROUTE_NOT_REACHED;
+}
+
+bool deliver_route_is_misplaced(struct delivery *delivery)
+{
+    const struct directory_entry *hosts = delivery->walk.hosts;
+
+    if (hosts == NULL || delivery->host_cstr[0] != '\0' || hosts->rule == NULL ||
+        delivery->stays || strcmp(delivery->group_cstr, hosts->set_cstr) == 0)
+        return false;
+    delivery->is_parked = true;
+    return true;
 }

@@ -50,4 +50,10 @@ bool deliver_route_lacks_source(struct delivery *delivery, const char *host_cstr
 /* What it says about the route that no host is left: a smart host that was told nothing has failed. */
 enum route_failure deliver_route_failure(const struct delivery *delivery);
 
+/*
+ * All mail to a provider with limits goes by one courier. True, and marked as parked: the keeper did not know yet whose the
+ * domain is. After the hosts were found.
+ */
+bool deliver_route_is_misplaced(struct delivery *delivery);
+
 #endif

@@ -111,6 +111,7 @@ bool seat_open(struct site *site, enum tls_class class, struct err *err)
     site->opening[class]++;
     site->pool->seat_count++;
     site->pool->opened++;
+    crowd_opened(site->crowd, stats_now_us());
     return true;
 }
 
@@ -124,6 +125,7 @@ void seat_forget(struct seat *seat)
     if (!seat->is_ready)
         site->opening[seat->class]--;
     site->pool->seat_count--;
+    crowd_closed(site->crowd);
     site->used_ms = loop_now_ms();
     free(seat);
 }
@@ -176,7 +178,9 @@ static bool try_delivery(struct seat *seat, struct delivery *delivery)
 /* It has carried all that one connection shall carry. */
 static bool is_spent(const struct seat *seat)
 {
-    unsigned most = seat->site->pool->options.messages_per_connection;
+    const struct crowd *crowd = seat->site->crowd;
+    unsigned most = crowd_least(seat->site->pool->options.messages_per_connection,
+                                crowd == NULL ? 0 : crowd->rule->messages_per_connection);
 
     return most > 0 && deliver_client_messages(seat->client) >= most;
 }
@@ -268,16 +272,6 @@ static bool is_crowded(struct site *site, const struct delivery *delivery)
     return wait_us > CROWDED_US && wait_us > took_us / 4;
 }
 
-/* A round of successes, as many as connections: one connection more. */
-static void note_success(struct site *site)
-{
-    if (++site->successes < site->limit)
-        return;
-    site->successes = 0;
-    if (site->limit < site->pool->options.connections_per_host)
-        site->limit++;
-}
-
 static void on_step(void *context, struct deliver_client *client, struct delivery *delivery,
                     enum client_step step, const struct err *why)
 {
@@ -290,7 +284,7 @@ static void on_step(void *context, struct deliver_client *client, struct deliver
     switch (step) {
     case CLIENT_STEP_ENDED:
         keep_resumption(seat);
-        note_success(site);
+        concurrency_succeeded(&site->connections);
         delivery->is_crowded = is_crowded(site, delivery);
         break;
     case CLIENT_STEP_LOST:
@@ -350,13 +344,16 @@ static void judge_failure(struct site *site, const struct gone *gone,
     case CLIENT_IDLE_END:
         return;
     case CLIENT_LOST:
-        site->limit -= site->limit > 1;
+        if (!concurrency_failed(&site->connections))
+            return;
+        returned.result = POOL_UNREACHABLE;
+        site_is_down(site, &returned);
         return;
     case CLIENT_NO_LOGIN:
     case CLIENT_UNREACHABLE:
         if (has_ready_seat(site, CLASS_COUNT))
             break;
-        site->limit -= site->limit > 1;
+        (void)concurrency_failed(&site->connections);
         returned.is_login = failure == CLIENT_NO_LOGIN;
         returned.result = returned.is_login ? POOL_NO_WAY : POOL_UNREACHABLE;
         site_is_down(site, &returned);
@@ -375,10 +372,10 @@ static void judge_failure(struct site *site, const struct gone *gone,
         return;
     }
     /* Others are there: so many connections and no more are welcome. */
-    site->limit = site->seat_count > 0 ? site->seat_count : 1;
+    concurrency_cap(&site->connections, (unsigned)site->seat_count);
 }
 
-static void feed_the_starved(struct pool *pool)
+void feed_the_starved(struct pool *pool)
 {
     struct site *site;
     uint64_t id;

@@ -125,6 +125,7 @@
  * host, port   "" and 0 = the domain's MX; else a fixed next hop (settings route or own domain)
  * next_hop_internal  true: an own domain's next hop or a route (loop rules differ)
  * route        name of the outbound route (settings outbound), "" = the usual way
+ * group, stay  the provider with limits that the courier was chosen by, "" = none; stay true: carry it if that is wrong, too
  * urgent       true: the only one of its account there; it goes before others that wait
  * probe        true: carry nothing, no recipients; only try whether the route works
  * exclusive to secure mail: requirement.least >= PROOF_ENCRYPTED means never a byte of the message, its
@@ -140,7 +141,7 @@
     F(M, REQUIREMENT, requirement) F(M, NUMBER, sts) F(M, BYTES, sts_id) F(M, BYTES, sts_mx) \
     F(M, FLAG, ratcheted) F(M, FLAG, ratchet_lifted) F(M, BYTES, prefix) F(M, CONTENT, content) \
     F(M, SECRET, data_key) F(M, BYTES, recipients) F(M, BYTES, route) F(M, FLAG, probe) \
-    F(M, FLAG, urgent)
+    F(M, FLAG, urgent) F(M, BYTES, group) F(M, FLAG, stay)
 /*
  * C→K, exactly one per job: what happened. Evidence describes the connection that carried (or was
  * refused) the message: mx name, address, tls ("TLSv1.3" or ""), cipher, certificate SHA-256 hex,

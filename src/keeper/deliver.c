@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JOB_TEXT_BYTES = 1 << 20, REST_MS = 1000 };
+enum { JOB_TEXT_BYTES = 1 << 20, REST_MS = 1000, MOVES_MAX = 3 };
 
 void deliver_init(struct deliveries *deliveries)
 {
@@ -64,6 +64,12 @@ void job_free(struct keeper *keeper, struct job **job)
 
 /* ---- where there is room ---- */
 
+/* What the provider puts up with holds over all couriers: one of them has all of its mail. */
+static const char *group_of(const struct domain *domain)
+{
+    return domain->provider->rule != NULL ? domain->provider->name_cstr : "";
+}
+
 /* Mail to one next hop goes through one courier, so that its connections are used again. */
 static struct peer *courier_for(struct keeper *keeper, const struct domain *domain)
 {
@@ -72,6 +78,8 @@ static struct peer *courier_for(struct keeper *keeper, const struct domain *doma
 
     if (route != NULL)
         name = slice_from_cstr(route->host_cstr);
+    else if (domain->provider->rule != NULL)
+        name = slice_from_cstr(domain->provider->name_cstr);
     return peer_by_hash(keeper, ROLE_COURIER, domain_hash(&keeper->domains, name) >> 7);
 }
 
@@ -310,6 +318,8 @@ void deliver_send(struct keeper *keeper, struct job *job, struct slice prefix)
     bool is_sent;
 
     job->deliver.prefix = forward_prefix(job->via, prefix, &lines);
+    job->deliver.group = slice_from_cstr(group_of(job->domain));
+    job->deliver.stay = job->domain->moves >= MOVES_MAX;
     is_sent = peer != NULL && ipc_send(peer->channel, IPC_DELIVER, &job->deliver);
     buffer_deinit(&lines);
     if (!is_sent) {

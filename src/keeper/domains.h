@@ -19,6 +19,7 @@ struct domain {
     struct provider *provider; /* whose hosts take its mail; never NULL */
     struct provider *own;      /* before that was known */
     struct list parked; /* items that wait for what the domain publishes (sts_must_wait) */
+    unsigned moves;     /* times in a row that a courier found its provider to be another */
     size_t working;     /* jobs under way */
     size_t count;       /* items in the window */
     uint64_t delivered, deferred; /* recipients' attempts since the start */

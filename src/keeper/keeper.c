@@ -77,6 +77,7 @@ static void open_rooms(struct keeper *keeper)
     asks_init(&keeper->asks);
     domains_init(&keeper->domains);
     lanes_init(&keeper->lanes);
+    lanes_configure(keeper);
     memories_init(&keeper->memories);
     forwards_init(&keeper->forwards);
     deliver_init(&keeper->deliveries);
@@ -134,6 +135,7 @@ bool keeper_configure(struct keeper *keeper, struct settings *settings, struct e
     /* New routes, another resolver: what was dead may not be. */
     silence_end_all(keeper);
     routes_configure(keeper);
+    lanes_configure(keeper);
     forwards_settle(keeper);
     schedule_wake(keeper);
     return true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keeper/lanes.h"
 
-#include "base/log.h"
+#include "base/stats.h"
 #include "keeper/internal.h"
 
 #include <stdio.h>
@@ -51,6 +51,47 @@ void lanes_init(struct lanes *lanes)
     map_init(&lanes->flows);
 }
 
+/* "@google" is the provider "google" of the file. */
+static const struct settings_provider *rule_of(const struct lanes *lanes,
+                                               const struct provider *provider)
+{
+    return provider->name_cstr[0] == '@'
+               ? settings_provider_find(lanes->rules, slice_from_cstr(provider->name_cstr + 1))
+               : NULL;
+}
+
+void lanes_configure(struct keeper *keeper)
+{
+    struct lanes *lanes = &keeper->lanes;
+    struct provider *provider;
+    size_t position = 0;
+    uint64_t hash;
+
+    settings_providers_free(&lanes->rules);
+    lanes->rules = settings_providers_new(keeper->settings);
+    while ((provider = map_next(&lanes->providers, &position, &hash)) != NULL)
+        for (; provider != NULL; provider = provider->next_same)
+            provider->rule = rule_of(lanes, provider);
+}
+
+bool lane_is_paced(struct keeper *keeper, struct lane *lane)
+{
+    const struct settings_provider *rule = lane->provider->rule;
+    int64_t now_us, next_us;
+
+    if (rule == NULL || rule->messages_per_minute == 0)
+        return false;
+    now_us = stats_now_us();
+    next_us = bucket_next_us(&lane->begun, rule->messages_per_minute,
+                             bucket_burst(rule->messages_per_minute));
+    if (next_us > now_us) {
+        schedule_sleep(keeper, lane, loop_now_ms() + (next_us - now_us) / 1000 + 1);
+        return true;
+    }
+    bucket_take(&lane->begun, rule->messages_per_minute, now_us);
+    return false;
+}
+
 void lanes_deinit(struct lanes *lanes)
 {
     struct provider *provider, *next;
@@ -68,6 +109,7 @@ void lanes_deinit(struct lanes *lanes)
         }
     map_deinit(&lanes->flows);
     map_deinit(&lanes->providers);
+    settings_providers_free(&lanes->rules);
 }
 
 /* ---- numbers ---- */
@@ -103,6 +145,7 @@ static struct provider *provider_named(struct keeper *keeper, struct slice name)
     provider->hash = hash;
     provider->name_cstr = strndup((const char *)name.at, name.len);
     must(provider->name_cstr != NULL);
+    provider->rule = rule_of(lanes, provider);
     provider->next_same = first;
     map_put(&lanes->providers, hash, provider);
     return provider;

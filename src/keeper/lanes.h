@@ -12,10 +12,12 @@
 #ifndef KEEPER_LANES_H
 #define KEEPER_LANES_H
 
+#include "base/bucket.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/slice.h"
 #include "keeper/silence.h"
+#include "settings/providers.h"
 
 struct domain;
 struct item;
@@ -52,6 +54,7 @@ struct lane {
     size_t working; /* jobs under way */
     size_t window;  /* at most so many; 0 = nobody was heard yet */
     struct circuit circuit;
+    struct bucket begun;     /* messages, by the provider's rate */
     int64_t sleeps_until_ms; /* loop clock: nothing goes before */
     bool is_asleep;          /* in the schedule's list of sleepers by `turn` */
 };
@@ -60,6 +63,8 @@ struct provider {
     char *name_cstr; /* the MX set; "" = one domain's own */
     uint64_t hash;
     struct provider *next_same;
+    const struct settings_provider
+        *rule; /* what it puts up with; NULL = no limits of its own */
     struct lane *lanes;
     size_t count; /* items in the window */
     bool is_left; /* it had too many: some were left on disk */
@@ -68,12 +73,16 @@ struct provider {
 struct lanes {
     struct map providers; /* those with a name, by hash */
     struct map flows;
-    struct provider *smart[64]; /* of the smart host of a route */
+    struct settings_providers *rules;
     uint64_t last_id;
 };
 
 void lanes_init(struct lanes *lanes);
 void lanes_deinit(struct lanes *lanes);
+/* Other settings: what providers put up with may have changed. */
+void lanes_configure(struct keeper *keeper);
+/* Has the lane's provider had its share of messages for now? Then it sleeps until the next may go. */
+bool lane_is_paced(struct keeper *keeper, struct lane *lane);
 /* An unnamed provider for a domain. */
 struct provider *provider_new(void);
 void provider_free(struct provider **provider);

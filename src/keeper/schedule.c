@@ -424,6 +424,8 @@ static bool give_one(struct keeper *keeper, struct lane *lane)
     }
     if (rests ? schedule->spares == 0 : !deliver_has_place(keeper, lane, head))
         return false;
+    if (!rests && lane_is_paced(keeper, lane))
+        return true;
     count = lane_take(keeper, lane, items, ITEMS_PER_JOB);
     if (rests)
         schedule->spares -= count < schedule->spares ? count : schedule->spares;

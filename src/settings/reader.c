@@ -197,14 +197,14 @@ static cfg_opt_t *grammar_new(const struct settings_section *section, struct are
 
         options[at++] = option;
     }
-    if (section == &settings_root)
+    if (section->name_cstr == NULL)
         options[at++] = (cfg_opt_t)CFG_STR_CB(END_MARK, NULL, CFGF_NODEFAULT, on_value);
     options[at] = (cfg_opt_t)CFG_END();
     return options;
 }
 
-struct cfg_t *settings_tree_new(struct slice text, struct arena *memory,
-                                struct settings_mistake *mistake)
+struct cfg_t *settings_tree_new(const struct settings_section *root, struct slice text,
+                                struct arena *memory, struct settings_mistake *mistake)
 {
     static const char end[] = "\n" END_MARK " = 1\n";
     cfg_t *tree;
@@ -216,7 +216,7 @@ struct cfg_t *settings_tree_new(struct slice text, struct arena *memory,
         return NULL;
     }
     text_cstr = malloc(text.len + sizeof end);
-    tree = cfg_init(grammar_new(&settings_root, memory), CFGF_NONE);
+    tree = cfg_init(grammar_new(root, memory), CFGF_NONE);
     must(text_cstr != NULL && tree != NULL);
     if (text.len > 0)
         memcpy(text_cstr, text.at, text.len);

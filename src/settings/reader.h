@@ -26,9 +26,9 @@ struct slice settings_similar(struct slice name, const char *(*name_at)(const vo
                               const void *names, size_t count);
 
 struct cfg_t;
-/* NULL when the text is not even readable as settings; the mistake says why. */
-struct cfg_t *settings_tree_new(struct slice text, struct arena *memory,
-                                struct settings_mistake *mistake);
+/* By the grammar of `root`. NULL when the text is not even readable as settings; the mistake says why. */
+struct cfg_t *settings_tree_new(const struct settings_section *root, struct slice text,
+                                struct arena *memory, struct settings_mistake *mistake);
 void settings_tree_free(struct cfg_t **tree);
 
 /* How many values or sections of that name, and each of them. */

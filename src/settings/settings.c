@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "settings/check.h"
 #include "settings/convert.h"
+#include "settings/providers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +36,7 @@ bool settings_parse(struct slice text, const char *path_cstr, struct settings **
     struct arena *memory = arena_new(MEMORY_MAX_BYTES);
     struct settings *settings = arena_alloc(memory, sizeof *settings);
     struct settings_mistake mistake;
-    struct cfg_t *tree = settings_tree_new(text, memory, &mistake);
+    struct cfg_t *tree = settings_tree_new(&settings_root, text, memory, &mistake);
     bool has_room = true;
 
     must(settings != NULL);
@@ -108,6 +109,7 @@ static struct settings_file *file_at(struct settings *settings, size_t index,
         {&settings->trusted_roots, SETTINGS_FILE_ROOTS},
         {&settings->resolver.trust_anchor, SETTINGS_FILE_TRUST_ANCHOR},
         {&settings->forced_domains_file, SETTINGS_FILE_DOMAINS},
+        {&settings->providers_file, SETTINGS_FILE_PROVIDERS},
         {&settings->portal.certificate, SETTINGS_FILE_PORTAL_TLS},
         {&settings->portal.key, SETTINGS_FILE_PORTAL_TLS},
     };
@@ -205,13 +207,24 @@ static bool is_one_line(struct slice text)
     return text.len > 0 && text.len <= OUTBOUND_PASSWORD_MAX;
 }
 
+static bool check_providers(const struct settings_file *file, struct slice text,
+                            struct err *err)
+{
+    struct settings_providers *providers = NULL;
+    bool is_right = settings_providers_parse(text, file->path_cstr, &providers, err);
+
+    settings_providers_free(&providers);
+    return is_right;
+}
+
 static bool load_named(struct settings_file *file, enum settings_file_kind kind,
                        const char *path_cstr, struct err *err)
 {
     bool is_secret = kind == SETTINGS_FILE_MASTER_KEY || kind == SETTINGS_FILE_DKIM_KEY ||
                      kind == SETTINGS_FILE_PASSWORD;
     bool is_pem = kind != SETTINGS_FILE_MASTER_KEY && kind != SETTINGS_FILE_TRUST_ANCHOR &&
-                  kind != SETTINGS_FILE_DOMAINS && kind != SETTINGS_FILE_PASSWORD;
+                  kind != SETTINGS_FILE_DOMAINS && kind != SETTINGS_FILE_PASSWORD &&
+                  kind != SETTINGS_FILE_PROVIDERS;
     struct buffer bytes;
     bool loaded = false, is_open = false;
 
@@ -234,7 +247,8 @@ static bool load_named(struct settings_file *file, enum settings_file_kind kind,
         FAIL(err, ERR_PERM, "%s:%u: %s must hold one line, the password", path_cstr, file->line,
              file->path_cstr);
     else
-        loaded = true;
+        loaded =
+            kind != SETTINGS_FILE_PROVIDERS || check_providers(file, buffer_view(&bytes), err);
     if (loaded)
         file_set(file, buffer_view(&bytes));
     buffer_wipe(&bytes);

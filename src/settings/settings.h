@@ -54,6 +54,7 @@ enum settings_file_kind {
     SETTINGS_FILE_TRUST_ANCHOR, /* DNSSEC */
     SETTINGS_FILE_DOMAINS,      /* names of domains: the forced list */
     SETTINGS_FILE_PASSWORD,     /* for a smart host */
+    SETTINGS_FILE_PROVIDERS,    /* what large providers put up with */
 };
 
 /* A further certificate for SMTP, for clients that ask for one of its names (SNI). */
@@ -384,6 +385,7 @@ struct settings {
     size_t lockdown_count;
     const char *const *default_outbound; /* as account.outbound; none = all outbounds */
     size_t default_outbound_count;
+    struct settings_file providers_file; /* none = those built in */
     struct settings_outbound *outbounds;
     size_t outbound_count;
 };

@@ -292,6 +292,7 @@ static const struct settings_row root_rows[] = {
     {"portal_processes",  VALUE_COUNT,    AT(portal_processes),  0, "0",       0, 8,   NULL},
     {"forward_tls_only",  VALUE_FLAG,     AT(forward_tls_only),  0, "no",      0, 0,   NULL},
     {"hold_all",          VALUE_FLAG,     AT(hold_all),          0, "no",      0, 0,   NULL},
+    {"providers",         VALUE_FILE,     AT(providers_file),    0, "",        0, 0,   NULL},
     {"default_outbound",  VALUE_TEXTS,    AT(default_outbound), AT(default_outbound_count), "", 0, 0, NULL},
     {"story_keep",        VALUE_DURATION, AT(story_keep_ms),     0, "90d",     MINUTE_MS, 36500 * DAY_MS, NULL},
 };

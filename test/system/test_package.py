@@ -17,6 +17,7 @@ INSTALLED = {
     'lib/tmpfiles.d/postern.conf',
     'share/bash-completion/completions/postern',
     'share/doc/postern/examples/postern.conf',
+    'share/doc/postern/examples/providers.conf',
     'share/man/man1/postern.1',
     'share/man/man5/postern.conf.5',
 }

@@ -87,7 +87,7 @@ def test_three_smart_hosts_one_is_killed_and_comes_back(world, house):
     wait_until(lambda: len(arrived) >= half, 120, what='the first half')
     shares = collections.Counter(name for _, name in arrived)
     for name, share in (('blue', 3 / 6), ('green', 2 / 6), ('red', 1 / 6)):
-        assert abs(shares[name] / half - share) < 0.06, shares
+        assert abs(shares[name] / half - share) < 0.02 + 2 / half ** 0.5, shares
     # One is taken away in mid-batch.
     before = blue.count
 
