@@ -14,7 +14,8 @@ static json_t *route_object(const struct outbound *route)
         "{s:s,s:b,s:s,s:s,s:I,s:I,s:I}", "route", route->name_cstr, "works", !route->is_down,
         "way", route->is_smart ? "smart host" : "MX", "why", route_failure_name(route->why),
         "delivered", (json_int_t)count_of(route, OUTCOME_DELIVERED), "deferred",
-        (json_int_t)(count_of(route, OUTCOME_TEMPORARY) + count_of(route, OUTCOME_NOT_PROVED)),
+        (json_int_t)count_of(route, OUTCOME_TEMPORARY) +
+            (json_int_t)count_of(route, OUTCOME_NOT_PROVED),
         "failed", (json_int_t)count_of(route, OUTCOME_PERMANENT));
 
     control_set_number(object, "since_ms", route->since_ms);

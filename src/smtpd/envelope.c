@@ -128,7 +128,7 @@ static bool is_locked_down(struct session *session, const struct smtp_path *path
 
 void on_mail(struct session *session, struct slice args)
 {
-    struct smtp_path path;
+    struct smtp_path path = {0};
     struct smtp_mail_params params;
     struct err err = {0};
     bool fits;
