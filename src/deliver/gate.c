@@ -6,12 +6,17 @@ enum proof_level deliver_published(const struct tls_requirement *requirement,
 {
     bool is_secure =
         requirement->least > PROOF_NONE || requirement->requiretls || requirement->mx_proved;
+    bool is_in_force = facts->sts == STS_ENFORCE || facts->sts == STS_KEPT;
 
     if (requirement->tls_not_required && !is_secure)
         return PROOF_NONE;
+    /* Nothing makes good that the policy does not name the host, but DANE that leads there by signatures. */
+    if (is_in_force && !facts->is_listed &&
+        !(facts->dane == DANE_USABLE && facts->is_mx_signed))
+        return PROOF_COUNT;
     if (facts->dane == DANE_USABLE || facts->dane == DANE_FAILED)
         return PROOF_DANE;
-    if (facts->sts == STS_ENFORCE || facts->sts == STS_KEPT)
+    if (is_in_force)
         return PROOF_VERIFIED;
     return facts->dane == DANE_UNUSABLE ? PROOF_ENCRYPTED : PROOF_NONE;
 }

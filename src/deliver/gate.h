@@ -28,8 +28,8 @@ struct send_need {
 };
 
 /*
- * What is published in force, as a level; NONE where the sender said that TLS is not required. Computed from the facts
- * alone, without the table.
+ * What is published in force, as a level; NONE where the sender said that TLS is not required; COUNT, which no connection
+ * reaches, where an MTA-STS policy does not name the host. Computed from the facts alone, without the table.
  */
 enum proof_level deliver_published(const struct tls_requirement *requirement,
                                    const struct tls_host_facts *facts);

@@ -49,6 +49,9 @@ static void check(const struct tls_requirement *requirement, const struct tls_ho
     if (may && requirement->requiretls)
         assert_true(proof.is_enforced && proof.level >= PROOF_VERIFIED &&
                     host->mx != MX_PROOF_NONE);
+    if (may && (host->sts == STS_ENFORCE || host->sts == STS_KEPT) && !host->is_listed &&
+        (host->dane != DANE_USABLE || !host->is_mx_signed))
+        assert_true(requirement->tls_not_required && requirement->least == PROOF_NONE);
     /* What the table lets go passes the gate. */
     if (action == TLS_ACT_ENCRYPTED || action == TLS_ACT_CLEAR)
         assert_true(may);
