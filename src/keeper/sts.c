@@ -163,8 +163,11 @@ bool sts_must_wait(struct keeper *keeper, struct domain *domain)
         enqueue(keeper, sts, &keeper->sts.later);
         return false;
     }
-    sts->parked_ms = now_ms;
-    list_push_back(&keeper->sts.parked, &sts->parked);
+    /* Asked once for each job of the domain: it waits since the first. */
+    if (!list_is_linked(&sts->parked)) {
+        sts->parked_ms = now_ms;
+        list_push_back(&keeper->sts.parked, &sts->parked);
+    }
     enqueue(keeper, sts, &keeper->sts.first);
     want_tick(keeper, TICK_MS);
     return true;

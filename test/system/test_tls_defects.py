@@ -4,6 +4,7 @@ Mistakes that mail servers have made with TLS between servers, as far as they ne
 all of them, and which test shows that we do not make them, is the second part of tls_outcomes.md.
 """
 import os
+import ssl
 import time
 
 import pytest
@@ -16,6 +17,7 @@ from world.mails import canary_mail, header_id, make_mail, send, submit
 from world.policyhost import policy
 from world.postern import SANITIZED
 from world.reader import link_in
+from world.weak import hang_above, old_context
 
 pytestmark = pytest.mark.needs('root', 'namespaces', 'nsd', 'ldns', 'dns')
 
@@ -349,3 +351,22 @@ def test_reports_do_not_loop(farm, house, clock):
         wait_until(lambda day=day: len(reports('other')) >= day - 1, 60, what='a report to the other')
     assert len(reports('told')) == 1, [m.data for m in reports('told')]
     assert len(reports('other')) == 2
+
+
+def test_a_deaf_host_is_said_a_small_hello_at_once_the_next_time(farm, house):
+    """What was learnt of a host that is deaf for a large ClientHello outlives the server; nothing goes there in clear."""
+    case = farm.domain('deaf')
+    limit = 300
+    host = case.host([], handshake=hang_above(limit, old_context(case.issue(), ssl.TLSVersion.TLSv1_2)))
+    farm.start()
+    server = start(farm, house, {'idle': '0s', 'command_timeout': '2s'}, **SLOW_TO_CLEAR)
+    assert delivered(server, post(server, 'a@deaf.test'), 'a@deaf.test')[0] == 'verified'
+    sizes = [session.hello for session in host.sessions]
+    assert max(sizes) > limit >= sizes[-1], sizes
+    server.kill_all()
+    server.start()
+    before = len(host.sessions)
+    assert delivered(server, post(server, 'a@deaf.test'), 'a@deaf.test')[0] == 'verified'
+    sizes = [session.hello for session in host.sessions[before:]]
+    assert len(sizes) == 1 and sizes[0] <= limit, sizes
+    assert all(message.tls for message in host.messages)

@@ -77,7 +77,7 @@ class Farming:
         self.sent = [Sent(number, *message) for number, message in enumerate(MESSAGES)]
         world.canaries += [sent.canary for sent in self.sent]
         self.farm = Farm(world, os.path.join(world.folder, 'farm'))
-        self.cases = self.farm.cases
+        self.cases, self.server = self.farm.cases, None
         self.sniffer = Sniffer(os.path.join(world.folder, 'wire.pcap'))
         try:
             self.farm.start()
@@ -92,6 +92,10 @@ class Farming:
             self.began = time.monotonic()
             self.follow()
             self.server.stop()
+        except BaseException:
+            if self.server:
+                print(self.server.log_tail(80))
+            raise
         finally:
             self.farm.stop()
             self.sniffer.stop()
