@@ -259,7 +259,8 @@ static void test_the_first_mail_waits_later_mail_does_not(void **state)
         assert_true(ipc_send(stand.scout, IPC_STS_FOUND, &found));
     }
     stand_wait(&stand, &stand.delivered, 3);
-    assert_true(list_is_empty(&stand.keeper->sts.parked)); /* it was there once for all its mail */
+    assert_true(
+        list_is_empty(&stand.keeper->sts.parked)); /* it was there once for all its mail */
     assert_int_equal(stand.last_job.sts, STS_ENFORCE);
     assert_string_equal(stand.last_sts_id_cstr, "1");
     assert_string_equal(stand.last_sts_mx_cstr, "*.good.test");
