@@ -14,6 +14,7 @@ import pytest
 from world import wait_until
 from world.mails import make_mail, send
 from world.machine import give
+from world.postfix import Postfix
 
 ORDINARY = {('account', 'clinic'): {'relay_networks': ['127.0.0.0/8'], 'encrypt_by_default': False}}
 MESSAGES = int(os.environ.get('ROUTES_MESSAGES') or 3000)
@@ -203,3 +204,31 @@ def test_secure_mail_goes_by_trusted_smart_hosts_only(world, house):
         send(server, [f'r{number}@far.test'])
     wait_until(lambda: len(arrived) >= 5, 30, what='mail at the trusted one')
     assert {name for _, name in arrived} == {'trusted'}
+
+
+@pytest.mark.needs('root')
+def test_postfix_takes_our_login(world, house, folder):
+    """A real Postfix with Cyrus SASL as smart host: both mechanisms."""
+    certificate, key = world.ca.issue('relay.real.test')
+    address = world.new_address()
+    world.name('relay.real.test', address)
+    postfix = Postfix(os.path.join(folder, 'postfix'), address, world.mx_port, 'relay.real.test', certificate, key,
+                      login=('clerk', 'a password of words'))
+    try:
+        password = world.path('real.password')
+        with open(password, 'w', encoding='ascii') as file:
+            file.write('a password of words\n')
+        os.chmod(password, 0o600)
+        server = house(world, {**ORDINARY, ('outbound', 'real'): {
+            'smart_host': f'relay.real.test:{world.mx_port}', 'user': 'clerk@relay.real.test', 'password_file': password}})
+        submit(server, ['to-postfix-1', 'to-postfix-2'])
+        postfix.wait(lambda data, mail: str(mail['Subject']).startswith('to-postfix'), 2)
+        assert 'sasl_method=PLAIN' in postfix.log_text() and 'sasl_username=clerk@relay.real.test' in postfix.log_text()
+        postfix.offer('LOGIN')
+        server.stop()
+        server.start()
+        submit(server, ['to-postfix-3'])
+        postfix.wait(lambda data, mail: mail['Subject'] == 'to-postfix-3')
+        assert 'sasl_method=LOGIN' in postfix.log_text()
+    finally:
+        postfix.stop()

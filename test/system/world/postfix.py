@@ -75,7 +75,6 @@ smtpd_tls_received_header = yes
 SASL = """smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = cyrus
 smtpd_sasl_path = smtpd
-cyrus_sasl_config_path = {folder}/sasl
 smtpd_sasl_local_domain = {name}
 smtpd_sasl_security_options = noanonymous
 smtpd_tls_auth_only = yes
@@ -109,7 +108,7 @@ class Postfix:
         wait_until(lambda: 'started' in self.log_text(), 20, what='Postfix start')
 
     def _take_logins(self, login, values):
-        folder = os.path.join(self.folder, 'sasl')
+        folder = os.path.join(self.config, 'sasl')
         os.makedirs(folder)
         self.database = os.path.join(folder, 'sasldb2')
         subprocess.run(['saslpasswd2', '-p', '-c', '-f', self.database, '-u', self.name, login[0]], input=login[1],
@@ -119,12 +118,13 @@ class Postfix:
             out.write(SASL.format(**values))
         self._write_mechanisms('PLAIN LOGIN')
 
+    # Debian's Postfix looks for its SASL settings beside main.cf.
     def _write_mechanisms(self, words):
-        path = os.path.join(self.folder, 'sasl', 'smtpd.conf')
+        path = os.path.join(self.config, 'sasl', 'smtpd.conf')
         with open(path, 'w', encoding='ascii') as out:
             out.write(f'pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {self.database}\n'
                       f'mech_list: {words}\n')
-        for readable in (self.folder, os.path.dirname(path), path):
+        for readable in (self.folder, self.config, os.path.dirname(path), path):
             os.chmod(readable, 0o755)
 
     def offer(self, mechanisms):
