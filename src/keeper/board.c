@@ -382,7 +382,7 @@ static bool begin_test(struct keeper *keeper, struct board_test *test)
     if (question.host.len == 0 && (domain == NULL || !domain->sts.is_known))
         return ask_policy(keeper, test);
     if (question.host.len == 0)
-        sts_fill(keeper, domain, &known);
+        sts_look(keeper, domain, &known);
     question.sts = known.sts;
     question.sts_id = known.sts_id;
     question.sts_mx = known.sts_mx;

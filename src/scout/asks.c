@@ -26,7 +26,7 @@ struct scout {
 /* The second of RFC 8461 §3.3's time limits, and what a host with many addresses may need. */
 const struct scout_lane_limits scout_lane_limits[SCOUT_LANES] = {
     [SCOUT_LOOKUPS] = {500, 10 * 1000},
-    [SCOUT_FETCHES] = {50, 60 * 1000},
+    [SCOUT_FETCHES] = {300, 60 * 1000},
     [SCOUT_TESTS] = {20, 5 * 60 * 1000},
 };
 
