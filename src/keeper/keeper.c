@@ -149,6 +149,8 @@ struct slice keeper_certificate(const struct keeper *keeper)
 void keeper_attach(struct keeper *keeper, enum ipc_role role, unsigned index, int fd)
 {
     peers_attach(keeper, role, index, fd);
+    if (role == ROLE_SCOUT)
+        sts_scout_came(keeper);
 }
 
 /* ---- the end ---- */

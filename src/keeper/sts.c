@@ -123,6 +123,11 @@ static void want_tick(struct keeper *keeper, int64_t delay_ms)
         loop_timer_set(keeper->sts.timer, delay_ms);
 }
 
+void sts_scout_came(struct keeper *keeper)
+{
+    want_tick(keeper, 0);
+}
+
 static void enqueue(struct keeper *keeper, struct domain_sts *sts, struct list *list)
 {
     if (sts->is_asked || keeper->is_draining)

@@ -55,6 +55,8 @@ struct sts {
 void sts_init(struct keeper *keeper);
 void sts_deinit(struct keeper *keeper);
 void sts_domain_deinit(struct domain_sts *sts);
+/* There is a scout to ask: what waits for one is asked at once. */
+void sts_scout_came(struct keeper *keeper);
 /*
  * Before mail of the domain is given out. True: it must wait, the domain is parked and comes back by
  * schedule_unpark.
